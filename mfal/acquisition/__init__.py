@@ -1,0 +1,1 @@
+"""What a query is expected to be worth."""

@@ -1,0 +1,1 @@
+"""What a group would do without mfal; shown beside every result."""

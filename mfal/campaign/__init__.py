@@ -1,0 +1,1 @@
+"""A campaign: policy, oracles, budget and ledger."""

@@ -1,0 +1,243 @@
+"""The campaign file: strict keys, types and ranges; every refusal names file, line, key, value and remedy."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mfal.errors import CampaignFileError
+from mfal.fidelity import Fidelity, Ladder
+
+# The unit that every oracle of a known property answers in.
+PROPERTY_UNITS = {
+    "formation_energy": "eV/atom",
+    "energy_above_hull": "eV/atom",
+    "band_gap": "eV",
+    "bulk_modulus": "GPa",
+    "hardness": "HV",
+    "yield_strength": "MPa",
+}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class CampaignSection(_Section):
+    """Table ``[campaign]``: the question and the money."""
+
+    name: str = Field(min_length=1)
+    seed: int = Field(ge=0)
+    budget_eur: float = Field(gt=0)
+    best: Literal["lowest", "highest"]
+    top: int = Field(ge=1)
+    value_of_hit_eur: float = Field(gt=0)
+    clock: Literal["declared", "wall"] = "declared"
+    failure_limit: int = Field(default=3, ge=1)
+
+
+class PropertySection(_Section):
+    """Table ``[property]``: what is asked, its unit, and what values are expected before any data."""
+
+    name: str = Field(min_length=1)
+    unit: str = Field(min_length=1)
+    typical_value: float
+    typical_spread: float = Field(gt=0)
+
+
+class CandidatesSection(_Section):
+    """Table ``[candidates]``: where the pool comes from."""
+
+    source: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class ComputeSection(_Section):
+    """Table ``[compute]``: processes at once, and the folder of finished calculations."""
+
+    workers: int = Field(default=2, ge=1)
+    cache: str | None = None
+
+
+class FidelitySection(_Section):
+    """Table ``[[fidelity]]``: one priced source."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
+    oracle: str
+    price_eur: float = Field(ge=0)
+    latency_hours: float = Field(ge=0)
+    capacity: int = Field(ge=1)
+    noise_sd: float = Field(ge=0)
+    target: bool = False
+    requires: list[str] = Field(default_factory=list)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class CampaignConfig(_Section):
+    """A whole campaign file."""
+
+    campaign: CampaignSection
+    property: PropertySection
+    candidates: CandidatesSection
+    compute: ComputeSection = ComputeSection()
+    fidelity: list[FidelitySection] = Field(min_length=1)
+
+    @property
+    def ladder(self) -> Ladder:
+        """The fidelities as the decision core sees them."""
+        rungs = [
+            Fidelity(s.name, s.oracle, s.price_eur, s.latency_hours, s.capacity, s.noise_sd, tuple(s.requires), s.options)
+            for s in self.fidelity
+        ]
+        target = next(s.name for s in self.fidelity if s.target)
+        return Ladder(self.property.name, self.property.unit, rungs, target)
+
+
+def load(path: Path, fast: bool = False) -> CampaignConfig:
+    """Read and check a campaign file.
+
+    Args:
+        path: a TOML file.
+        fast: apply the file's ``[fast]`` table, which overrides keys for a short run.
+
+    Raises:
+        CampaignFileError: anything about the file that cannot be accepted.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CampaignFileError(f"{path}: cannot be read ({error}); make a campaign file with: mfal init {path}") from error
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CampaignFileError(f"{path}: not valid TOML: {error}; correct that line") from error
+    overrides = raw.pop("fast", {})
+    if fast and not overrides:
+        raise CampaignFileError(f"{path}: --fast needs a [fast] table with the keys to override; add one or drop --fast")
+    # The short form is checked even when it is not used: a file is right or wrong as a whole.
+    short = parse(merge(raw, overrides, path), path, text) if overrides else None
+    full = parse(raw, path, text)
+    return short if fast and short is not None else full
+
+
+def parse(raw: Mapping[str, Any], path: Path, text: str = "") -> CampaignConfig:
+    """Check the content of a campaign file; `path` and `text` serve the messages."""
+    try:
+        config = CampaignConfig.model_validate(raw)
+    except ValidationError as error:
+        raise CampaignFileError("\n".join(_explain(e, path, text) for e in error.errors())) from error
+    for where, problem in _inconsistencies(config):
+        raise CampaignFileError(f"{_place(path, text, where)}: {problem}")
+    return config
+
+
+def merge(raw: Mapping[str, Any], overrides: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return `raw` with the keys of the ``[fast]`` table replaced; its ``fidelity`` table goes by name."""
+    rungs = {section.get("name"): section for section in raw.get("fidelity", [])}
+    for name in overrides.get("fidelity", {}):
+        if name not in rungs:
+            raise CampaignFileError(f"{path}: [fast.fidelity.{name}]: no fidelity has that name; known: {list(rungs)}")
+    plain = {key: value for key, value in overrides.items() if key != "fidelity"}
+    merged = _merged(raw, plain)
+    merged["fidelity"] = [_merged(rung, overrides.get("fidelity", {}).get(name, {})) for name, rung in rungs.items()]
+    return merged
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    nested = {key for key in over if isinstance(over[key], Mapping) and isinstance(base.get(key), Mapping)}
+    return {**base, **over, **{key: _merged(base[key], over[key]) for key in nested}}
+
+
+def _inconsistencies(config: CampaignConfig) -> list[tuple[tuple, str]]:
+    names = [section.name for section in config.fidelity]
+    targets = [section.name for section in config.fidelity if section.target]
+    found: list[tuple[tuple, str]] = []
+    if len(set(names)) < len(names):
+        found.append((("fidelity",), f"fidelity {names=} must be unique; rename one"))
+    if len(targets) != 1:
+        found.append((("fidelity",), f"exactly one fidelity must have target = true, found {targets}; mark one"))
+    for index, section in enumerate(config.fidelity):
+        unknown = sorted(set(section.requires) - set(names) | ({section.name} & set(section.requires)))
+        if unknown:
+            found.append((("fidelity", index, "requires"), f"requires = {unknown} must name other fidelities of {names}"))
+    return found + _property_problems(config) + (_budget_problems(config) if len(targets) == 1 else [])
+
+
+def _property_problems(config: CampaignConfig) -> list[tuple[tuple, str]]:
+    expected = PROPERTY_UNITS.get(config.property.name, config.property.unit)
+    if config.property.unit == expected:
+        return []
+    return [(("property", "unit"), f"unit = {config.property.unit!r} is wrong for {config.property.name}; write {expected!r}")]
+
+
+def _budget_problems(config: CampaignConfig) -> list[tuple[tuple, str]]:
+    budget, where = config.campaign.budget_eur, ("campaign", "budget_eur")
+    cheapest = min(config.fidelity, key=lambda section: section.price_eur)
+    target = next(section for section in config.fidelity if section.target)
+    if budget < cheapest.price_eur:
+        return [(where, f"budget_eur = {budget:g} is under the cheapest query ({cheapest.name}, EUR {cheapest.price_eur:g}); raise it")]
+    if budget < target.price_eur:
+        return [(where, f"budget_eur = {budget:g} cannot pay one query of the target ({target.name}, EUR {target.price_eur:g}); raise it")]
+    return []
+
+
+_REMEDIES = {
+    "extra_forbidden": "remove it",
+    "missing": "add it",
+    "greater_than": "use a larger number",
+    "greater_than_equal": "use a number in range",
+    "float_type": "write a bare number",
+    "int_type": "write a whole number without quotes",
+}
+_UNITS = {"_eur": "EUR", "_hours": "hours", "_sd": "the property's unit"}
+
+
+def _explain(error: Any, path: Path, text: str) -> str:
+    where, kind = tuple(error["loc"]), error["type"]
+    key = str(where[-1])
+    remedy = _REMEDIES.get(kind, "correct it")
+    unit = next((unit for suffix, unit in _UNITS.items() if key.endswith(suffix)), None)
+    if unit and kind.endswith("_type"):
+        remedy = f"write a bare number in {unit}"
+    if kind == "extra_forbidden":
+        remedy = _nearest(where) or remedy
+        return f"{_place(path, text, where)}: unknown key {key!r}; {remedy}"
+    if kind == "missing":
+        return f"{_place(path, text, where[:-1])}: key {key!r} is missing; {remedy}"
+    return f"{_place(path, text, where)}: {key} = {error['input']!r} is refused ({error['msg']}); {remedy}"
+
+
+def _nearest(where: tuple) -> str | None:
+    sections: dict[str, type[BaseModel]] = {
+        "campaign": CampaignSection,
+        "property": PropertySection,
+        "candidates": CandidatesSection,
+        "compute": ComputeSection,
+        "fidelity": FidelitySection,
+    }
+    known: Sequence[str] = [*sections, "fast"] if len(where) == 1 else list(sections[str(where[0])].model_fields)
+    close = difflib.get_close_matches(str(where[-1]), known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+
+
+def _place(path: Path, text: str, where: tuple) -> str:
+    """Return ``file:line [table] key`` of a position in the file; the line is found by reading the text."""
+    tables = [part for part in where if isinstance(part, str)]
+    occurrence = next((part for part in where if isinstance(part, int)), 0)
+    header = re.compile(rf"^\s*\[\[?\s*{re.escape(tables[0])}\s*\]\]?") if tables else re.compile("$^")
+    lines = text.splitlines()
+    starts = [number for number, line in enumerate(lines) if header.match(line)]
+    if not starts:
+        return f"{path}"
+    start = starts[min(occurrence, len(starts) - 1)]
+    assignment = re.compile(rf"^\s*{re.escape(tables[-1])}\s*=")
+    for number in range(start + 1, len(lines)):
+        if assignment.match(lines[number]):
+            return f"{path}:{number + 1}: [{tables[0]}] {tables[-1]}"
+        if re.match(r"^\s*\[", lines[number]) and not lines[number].lstrip().startswith(f"[{tables[0]}."):
+            break
+    return f"{path}:{start + 1}: [{tables[0]}]"

@@ -1,0 +1,209 @@
+"""A campaign is a fold over its ledger: state = fold(absorb, events)."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mfal.campaign import policy as rules
+from mfal.campaign.policy import Outcome, Policy, Proposal, State
+from mfal.campaign.schedule import Flight
+from mfal.dataset import Answers, grow
+from mfal.errors import LedgerError, ReplayMismatchError
+from mfal.fidelity import Ladder
+from mfal.ledger.event import Event, EventKind
+from mfal.ledger.replay import observation_from_payload
+from mfal.oracle import Observation, Query
+from mfal.space.pool import Pool
+
+_propose = eqx.filter_jit(rules.propose)
+_commit = eqx.filter_jit(rules.commit)
+_absorb = eqx.filter_jit(rules.absorb)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What stays fixed during a campaign: policy, first state, names and seed."""
+
+    policy: Policy
+    first: State
+    ladder: Ladder
+    pool: Pool
+    seed: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the events so far amount to.
+
+    Attributes:
+        state: as the policy sees it.
+        flights: queries submitted and not answered.
+        hours: the campaign's clock.
+        decisions: taken so far.
+        undecided: answers have come in since the last decision.
+        observations: in the order of arrival.
+        stopped: why the campaign ended, or None.
+    """
+
+    state: State
+    flights: tuple[Flight, ...] = ()
+    hours: float = 0.0
+    decisions: int = 0
+    undecided: bool = True
+    observations: tuple[Observation, ...] = ()
+    stopped: str | None = None
+
+    def known(self, candidate: str) -> dict[str, Mapping[str, Any]]:
+        """Details of the successful observations of `candidate`, by fidelity."""
+        return {o.fidelity: o.details for o in self.observations if o.candidate == candidate and o.failure is None}
+
+
+def fold(rules_: Rules, events: Iterable[Event], check: bool = False) -> Progress:
+    """Rebuild the progress from a ledger's events.
+
+    Args:
+        rules_: of the campaign that wrote the ledger.
+        events: from the first on, already verified.
+        check: compute every decision again and compare it, and the state it was taken in, bit for bit.
+
+    Raises:
+        ReplayMismatchError: with `check`, a recorded decision differs from the recomputed one.
+    """
+    progress = Progress(rules_.first)
+    for kind, group in _groups(events):
+        if kind == EventKind.DECISION:
+            for event in group:
+                if check:
+                    _compare(decide(rules_, progress), event)
+                progress = after_decision(rules_, progress, event.payload)
+        elif kind == EventKind.OBSERVATION:
+            progress = after_observations(rules_, progress, [event.payload for event in group])
+        elif kind == EventKind.STOP:
+            progress = replace(progress, stopped=str(group[-1].payload["reason"]))
+    return progress
+
+
+def decide(rules_: Rules, progress: Progress) -> dict[str, Any]:
+    """Return the payload of the next decision; nothing is changed."""
+    state = _with_room(rules_.policy, progress.state)
+    key = jax.random.fold_in(jax.random.key(rules_.seed), progress.decisions)
+    proposal = jax.tree.map(np.asarray, _propose(rules_.policy, state, key))
+    return {
+        "index": progress.decisions,
+        "hours": progress.hours,
+        "state": digest(state),
+        "outcome": Outcome(int(proposal.outcome)).name,
+        "queries": [_query_payload(rules_, proposal, row) for row in range(int(proposal.count))],
+    }
+
+
+def after_decision(rules_: Rules, progress: Progress, payload: Mapping[str, Any]) -> Progress:
+    """Return the progress with the decision's queries in flight."""
+    pool, ladder = rules_.pool, rules_.ladder
+    queries = [Query(q["candidate"], q["fidelity"], q["price_eur"], progress.known(q["candidate"])) for q in payload["queries"]]
+    candidate = _padded([pool.index(q.candidate) for q in queries], rules_.policy.batch, np.int32)
+    fidelity = _padded([ladder.index(q.fidelity) for q in queries], rules_.policy.batch, np.int32)
+    flights = tuple(Flight(q, progress.hours + ladder[q.fidelity].latency_hours) for q in queries)
+    return replace(
+        progress,
+        state=_commit(_with_room(rules_.policy, progress.state), candidate, fidelity, jnp.asarray(len(queries))),
+        flights=progress.flights + flights,
+        decisions=progress.decisions + 1,
+        undecided=False,
+    )
+
+
+def after_observations(rules_: Rules, progress: Progress, payloads: Sequence[Mapping[str, Any]]) -> Progress:
+    """Return the progress with answers absorbed together, as they were when they came in."""
+    observations = [recorded_observation(payload) for payload in payloads]
+    landed = {observation.key for observation in observations}
+    missing = landed - {flight.query.key for flight in progress.flights}
+    if missing:
+        raise LedgerError(f"answers to {sorted(missing)} were recorded without a decision: the ledger is not of this version")
+    return replace(
+        progress,
+        state=_absorb(rules_.policy, progress.state, _answers(rules_, observations)),
+        flights=tuple(flight for flight in progress.flights if flight.query.key not in landed),
+        hours=max(float(payload["hours"]) for payload in payloads),
+        undecided=True,
+        observations=progress.observations + tuple(observations),
+    )
+
+
+def recorded_observation(payload: Mapping[str, Any]) -> Observation:
+    """Return the observation of an observation event."""
+    return observation_from_payload({key: value for key, value in payload.items() if key != "hours"})
+
+
+def digest(state: State) -> str:
+    """Return the SHA-256 of every array that a decision depends on."""
+    value = hashlib.sha256()
+    for leaf in jax.tree.leaves(eqx.filter(state, eqx.is_array)):
+        value.update(np.ascontiguousarray(leaf).tobytes())
+    return value.hexdigest()
+
+
+def _groups(events: Iterable[Event]) -> Iterator[tuple[EventKind, list[Event]]]:
+    relevant = (event for event in events if event.kind != EventKind.RESUME)
+    for kind, group in groupby(relevant, key=lambda event: EventKind(event.kind)):
+        yield kind, list(group)
+
+
+def _compare(again: dict[str, Any], event: Event) -> None:
+    for key, value in again.items():
+        if event.payload[key] != value:
+            raise ReplayMismatchError(
+                f"event {event.sequence}: {key} was {event.payload[key]!r}, recomputed {value!r}; "
+                "replay with the package versions named in the ledger's first event"
+            )
+
+
+def _query_payload(rules_: Rules, proposal: Proposal, row: int) -> dict[str, Any]:
+    rung = rules_.ladder.fidelities[int(proposal.fidelity[row])]
+    return {
+        "candidate": rules_.pool.ids[int(proposal.candidate[row])],
+        "fidelity": rung.name,
+        "price_eur": rung.price_eur,
+        "gain_eur": float(proposal.gain_eur[row]),
+        "probability": float(proposal.probability[row]),
+        "mean": float(proposal.mean[row]),
+        "sd": float(proposal.sd[row]),
+    }
+
+
+def _answers(rules_: Rules, observations: Sequence[Observation]) -> Answers:
+    ladder, size = rules_.ladder, rules_.policy.batch
+    noise = [o.noise_sd if o.noise_sd is not None else ladder[o.fidelity].noise_sd for o in observations]
+    return Answers(
+        candidate=_padded([rules_.pool.index(o.candidate) for o in observations], size, np.int32),
+        fidelity=_padded([ladder.index(o.fidelity) for o in observations], size, np.int32),
+        value=_padded([0.0 if o.value is None else o.value for o in observations], size, np.float64),
+        noise_variance=_padded([sd**2 for sd in noise], size, np.float64),
+        price_eur=_padded([o.price_eur for o in observations], size, np.float64),
+        failed=_padded([o.failure is not None for o in observations], size, np.bool_),
+        valid=_padded([True] * len(observations), size, np.bool_),
+    )
+
+
+def _padded(entries: Sequence[Any], size: int, dtype: Any) -> jax.Array:
+    row = np.zeros(size, dtype=dtype)
+    row[: len(entries)] = entries
+    return jnp.asarray(row)
+
+
+def _with_room(policy: Policy, state: State) -> State:
+    capacity = state.dataset.status.shape[0]
+    if int(state.dataset.count) + policy.batch <= capacity or capacity >= _most_rows(state):
+        return state
+    return eqx.tree_at(lambda s: s.dataset, state, grow(state.dataset, 2 * capacity))
+
+
+def _most_rows(state: State) -> int:
+    return state.surrogate.features.shape[0] * state.failures.shape[0]

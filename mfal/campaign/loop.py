@@ -1,0 +1,213 @@
+"""The live campaign: the one stateful class. Everything it knows is in the ledger."""
+
+import math
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+from mfal.campaign import history
+from mfal.campaign.build import build_oracles, build_policy, build_pool, fingerprint
+from mfal.campaign.config import CampaignConfig
+from mfal.campaign.history import Progress, Rules
+from mfal.campaign.policy import Outcome
+from mfal.campaign.schedule import next_landing
+from mfal.errors import LedgerError, OracleError
+from mfal.ledger.event import EventKind
+from mfal.ledger.replay import observation_payload
+from mfal.ledger.store import Ledger
+from mfal.oracle import Observation, Oracle
+
+LEDGER = "ledger.sqlite"
+_POLL_SECONDS = 0.2
+_RECORDED_PACKAGES = ("mfal", "jax", "jaxlib", "equinox", "gpjax", "optax", "numpy")
+_REASONS = {
+    Outcome.NOTHING_PAYS: "no query is expected to gain more than its price",
+    Outcome.BUDGET_SPENT: "what is left of the budget pays for no query that is worth it",
+    Outcome.NOTHING_LEFT: "every query that could be asked has been asked, or its fidelity keeps failing",
+}
+
+
+class Campaign:
+    """Decides, submits, waits and learns until nothing pays.
+
+    Every decision is on disk before its queries are submitted, and every answer before it is used; a campaign
+    that was interrupted at any moment goes on from its ledger, and pays for no query twice.
+    """
+
+    def __init__(self, config: CampaignConfig, directory: Path, ledger: Ledger, rules: Rules, progress: Progress):
+        """Take over an opened ledger; use `start` or `resume`."""
+        self.config, self.directory, self.rules, self.progress = config, directory, rules, progress
+        self.oracles: dict[str, Oracle] = build_oracles(config, rules.pool, directory)
+        self.last_decision: Mapping[str, Any] = {}
+        self._ledger = ledger
+        self._arrived: dict[str, Observation] = {}
+
+    @classmethod
+    def start(cls, config: CampaignConfig, directory: Path) -> Self:
+        """Begin a campaign in a new or empty `directory`.
+
+        Raises:
+            LedgerError: the directory already holds a campaign.
+        """
+        if (directory / LEDGER).exists():
+            raise LedgerError(f"{directory} already holds a campaign; continue it with: mfal resume {directory}")
+        rules = _rules(config)
+        directory.mkdir(parents=True, exist_ok=True)
+        # Oracles are built once before the ledger exists: a missing package must not leave a campaign behind.
+        build_oracles(config, rules.pool, directory)
+        ledger = Ledger.create(directory / LEDGER)
+        ledger.append(EventKind.CAMPAIGN, _first_payload(config, rules))
+        return cls(config, directory, ledger, rules, Progress(rules.first))
+
+    @classmethod
+    def resume(cls, directory: Path) -> Self:
+        """Continue the campaign in `directory` from its ledger.
+
+        Raises:
+            LedgerError: there is none, or its pool is not the one it was started with.
+        """
+        if not (directory / LEDGER).exists():
+            raise LedgerError(f"{directory} holds no campaign; start one with: mfal run FILE")
+        ledger = Ledger.open(directory / LEDGER)
+        events = ledger.events()
+        config, rules = recorded_rules(events[0].payload)
+        campaign = cls(config, directory, ledger, rules, history.fold(rules, events))
+        if campaign.progress.stopped is None:
+            ledger.append(EventKind.RESUME, {"hours": campaign.progress.hours})
+        return campaign
+
+    def run(self, watch: Callable[[Self], None]) -> Progress:
+        """Run to the end; `watch` is called after every change and while waiting.
+
+        Raises:
+            OracleError: an oracle broke its contract; the campaign can be resumed.
+        """
+        self._submit()
+        while self.progress.stopped is None:
+            if self.progress.undecided:
+                self._decide()
+                watch(self)
+            if self.progress.flights:
+                self._land(watch)
+            watch(self)
+        return self.progress
+
+    def close(self) -> None:
+        """Release oracles and ledger; queries in flight stay in flight."""
+        for oracle in self.oracles.values():
+            oracle.close()
+        self._ledger.close()
+
+    @property
+    def committed_eur(self) -> float:
+        """Price of the queries in flight."""
+        return sum(flight.query.price_eur for flight in self.progress.flights)
+
+    @property
+    def spent_eur(self) -> float:
+        """Money paid so far, without queries in flight."""
+        return float(self.progress.state.spent_eur)
+
+    def _decide(self) -> None:
+        # What is read back is what counts: the fold must see the same bytes now and after a crash.
+        payload = self._ledger.append(EventKind.DECISION, history.decide(self.rules, self.progress)).payload
+        in_flight = len(self.progress.flights)
+        self.progress = history.after_decision(self.rules, self.progress, payload)
+        if payload["queries"]:
+            self.last_decision = payload
+        self._submit(in_flight)
+        if not self.progress.flights:
+            self._stop(_REASONS[Outcome[payload["outcome"]]])
+
+    def _submit(self, first: int = 0) -> None:
+        for name, oracle in self.oracles.items():
+            queries = [flight.query for flight in self.progress.flights[first:] if flight.query.fidelity == name]
+            if queries:
+                oracle.submit(queries)
+
+    def _land(self, watch: Callable[[Self], None]) -> None:
+        hours, observations = self._wait(watch)
+        answers = [(EventKind.OBSERVATION, {**observation_payload(o), "hours": hours}) for o in observations]
+        payloads = [event.payload for event in self._ledger.append_many(answers)]
+        self.progress = history.after_observations(self.rules, self.progress, payloads)
+
+    def _wait(self, watch: Callable[[Self], None]) -> tuple[float, list[Observation]]:
+        hours, due = next_landing(self.progress.flights)
+        wanted = [flight.query.key for flight in due]
+        while True:
+            self._collect()
+            if self.config.campaign.clock == "wall":
+                wanted = [f.query.key for f in self.progress.flights if f.query.key in self._arrived]
+                hours = self._wall_hours()
+            if wanted and all(key in self._arrived for key in wanted):
+                return hours, [self._arrived.pop(key) for key in wanted]
+            watch(self)
+            time.sleep(_POLL_SECONDS)
+
+    def _collect(self) -> None:
+        expected = {flight.query.key for flight in self.progress.flights}
+        for name, oracle in self.oracles.items():
+            for observation in oracle.collect():
+                if observation.key not in expected or observation.fidelity != name:
+                    raise OracleError(f"{name} answered {observation.key}, which it was not asked; its oracle needs mending")
+                self._arrived[observation.key] = _sound(observation)
+
+    def _wall_hours(self) -> float:
+        started = datetime.fromisoformat(self._ledger.events()[0].time)
+        return max(self.progress.hours, (datetime.now(UTC) - started).total_seconds() / 3600.0)
+
+    def _stop(self, reason: str) -> None:
+        self._ledger.append(EventKind.STOP, {"reason": reason, "hours": self.progress.hours, "spent_eur": self.spent_eur})
+        self.progress = replace(self.progress, stopped=reason)
+
+
+def recorded_rules(payload: Mapping[str, Any]) -> tuple[CampaignConfig, Rules]:
+    """Return configuration and rules from a ledger's first event.
+
+    Raises:
+        LedgerError: the pool built today differs from the recorded one.
+    """
+    config = CampaignConfig.model_validate(payload["config"])
+    rules = _rules(config)
+    if fingerprint(rules.pool) != payload["pool"]["sha256"]:
+        raise LedgerError("the candidates differ from those the campaign was started with; use the recorded package versions")
+    return config, rules
+
+
+def _rules(config: CampaignConfig) -> Rules:
+    pool = build_pool(config)
+    policy, first = build_policy(config, pool)
+    return Rules(policy, first, config.ladder, pool, config.campaign.seed)
+
+
+def _first_payload(config: CampaignConfig, rules: Rules) -> dict:
+    return {
+        "config": config.model_dump(mode="json"),
+        "pool": {"size": len(rules.pool), "sha256": fingerprint(rules.pool)},
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in _RECORDED_PACKAGES},
+    }
+
+
+def _sound(observation: Observation) -> Observation:
+    """Return the observation, as a failure if its numbers are not finite: what cannot be learnt from is not a value."""
+    numbers = [x for x in (observation.value, observation.noise_sd) if x is not None]
+    if observation.failure is None and (observation.value is None or not all(map(math.isfinite, numbers))):
+        reason = f"answered value={observation.value!r} with noise_sd={observation.noise_sd!r}, not finite numbers"
+        return replace(observation, value=None, noise_sd=None, failure=reason)
+    if not math.isfinite(observation.price_eur) or observation.price_eur < 0:
+        raise OracleError(f"{observation.key} was charged {observation.price_eur=}; its oracle needs mending")
+    return observation
+
+
+def paid_by_fidelity(observations: Sequence[Observation]) -> dict[str, float]:
+    """Return money paid by fidelity."""
+    paid: dict[str, float] = {}
+    for observation in observations:
+        paid[observation.fidelity] = paid.get(observation.fidelity, 0.0) + observation.price_eur
+    return paid

@@ -1,0 +1,134 @@
+"""Show a running campaign, and leave it resumable whatever ends it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from mfal.campaign.config import CampaignConfig
+from mfal.campaign.loop import Campaign, paid_by_fidelity
+
+INTERRUPTED = 130
+_LINES = 8
+
+
+def say_started(config: CampaignConfig, directory: Path) -> None:
+    """Print what is about to be decided and where it is kept."""
+    section = config.campaign
+    Console().print(
+        f"[bold]{section.name}[/bold]: the {section.top} {section.best} {config.property.name} "
+        f"within EUR {section.budget_eur:,.0f}; kept in {directory}"
+    )
+
+
+def drive(open_campaign: Callable[[], Campaign], directory: Path) -> int:
+    """Run a campaign to its end under a live display; print tables and write the page.
+
+    Ctrl-C and errors leave the campaign resumable; the way to go on is printed.
+    """
+    console = Console()
+    # jaxlib warns about missing accelerators at start; that is no news on a workstation.
+    logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
+    campaign = open_campaign()
+    try:
+        _show(campaign, console)
+    except KeyboardInterrupt:
+        console.print(f"interrupted; every answer so far is kept. Continue with: mfal resume {directory}")
+        return INTERRUPTED
+    except Exception:
+        console.print(f"[red]stopped by an error[/red]; every answer so far is kept. Continue with: mfal resume {directory}")
+        raise
+    finally:
+        campaign.close()
+    _conclude(directory, console)
+    return 0
+
+
+def _show(campaign: Campaign, console: Console) -> None:
+    if not console.is_terminal:
+        campaign.run(_Lines(console))
+        return
+    with Live(console=console, refresh_per_second=4) as live:
+        campaign.run(lambda running: live.update(_screen(running)))
+
+
+def _conclude(directory: Path, console: Console) -> None:
+    from mfal.cli.tables import fidelity_table, measured_table, verdict
+    from mfal.report.page import write_page
+    from mfal.report.reading import read_campaign
+
+    reading = read_campaign(directory)
+    console.print(fidelity_table(reading.summary), measured_table(reading.summary), verdict(reading.summary))
+    console.print(f"page: {write_page(reading, directory / 'report.html')}")
+
+
+class _Lines:
+    """Without a terminal: one line a decision or landing."""
+
+    def __init__(self, console: Console):
+        self._console, self._decisions, self._answers = console, -1, 0
+
+    def __call__(self, campaign: Campaign) -> None:
+        progress = campaign.progress
+        if progress.decisions != self._decisions and campaign.last_decision:
+            self._decisions = progress.decisions
+            for query in campaign.last_decision["queries"][:3]:
+                self._console.print(f"day {progress.hours / 24:6.2f}  ask {_reason(query)}", highlight=False)
+        for observation in progress.observations[self._answers :][-3:]:
+            value = observation.failure or f"{observation.value:+.4f} {campaign.config.property.unit}"
+            self._console.print(f"day {progress.hours / 24:6.2f}  got {observation.key}: {value}", highlight=False)
+        self._answers = len(progress.observations)
+
+
+def _reason(query: Mapping[str, Any]) -> str:
+    return (f"{query['candidate']} at {query['fidelity']} for EUR {query['price_eur']:g}: expected gain "
+            f"EUR {query['gain_eur']:,.1f}, P(hit) {query['probability']:.2f}, "
+            f"predicted {query['mean']:+.3f} ± {query['sd']:.3f}")  # fmt: skip
+
+
+def _screen(campaign: Campaign) -> Group:
+    return Group(_money(campaign), _fidelities(campaign), _best(campaign), _why(campaign))
+
+
+def _money(campaign: Campaign) -> Panel:
+    budget, spent, committed = campaign.config.campaign.budget_eur, campaign.spent_eur, campaign.committed_eur
+    text = (f"EUR {spent:,.2f} paid, {committed:,.2f} in flight, {budget - spent - committed:,.2f} left   "
+            f"day {campaign.progress.hours / 24:.2f}   decision {campaign.progress.decisions}")  # fmt: skip
+    bar = ProgressBar(total=budget, completed=spent + committed, width=72)
+    return Panel(Group(text, bar), title=campaign.config.campaign.name)
+
+
+def _fidelities(campaign: Campaign) -> Table:
+    table = Table("fidelity", "answers", "in flight", "paid, EUR", "running now", expand=True)
+    paid = paid_by_fidelity(campaign.progress.observations)
+    for name, oracle in campaign.oracles.items():
+        answers = sum(o.fidelity == name for o in campaign.progress.observations)
+        flights = [f.query.candidate for f in campaign.progress.flights if f.query.fidelity == name]
+        working = oracle.running()
+        text = "; ".join(list(working)[:4]) if working else " ".join(flights[:6])
+        table.add_row(name, str(answers), str(len(flights)), f"{paid.get(name, 0.0):,.3f}", text)
+    return table
+
+
+def _best(campaign: Campaign) -> Table:
+    config = campaign.config
+    sign = 1.0 if config.campaign.best == "lowest" else -1.0
+    target = campaign.rules.ladder.target
+    measured = [(o.value, o.candidate) for o in campaign.progress.observations if o.fidelity == target and o.value is not None]
+    table = Table("best so far", f"measured, {config.property.unit}", expand=True)
+    for value, candidate in sorted(measured, key=lambda pair: sign * pair[0])[: config.campaign.top]:
+        table.add_row(candidate, f"{value:+.3f}")
+    return table
+
+
+def _why(campaign: Campaign) -> Panel:
+    queries = campaign.last_decision.get("queries", [])
+    lines = [_reason(query) for query in queries[:_LINES]]
+    more = len(queries) - len(lines)
+    return Panel("\n".join([*lines, *([f"and {more} more"] if more > 0 else [])]) or "deciding", title="why")

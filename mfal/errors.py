@@ -1,0 +1,40 @@
+"""Typed errors. Every message names the place, the value found and the remedy."""
+
+
+class MfalError(Exception):
+    """Base of every error that mfal raises on purpose."""
+
+
+class CampaignFileError(MfalError):
+    """A campaign file that cannot be accepted: names file, line, key, value and remedy."""
+
+
+class MissingExtraError(MfalError):
+    """An optional package is not installed: names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str):
+        super().__init__(f"{package=} is not installed; install it with: pip install 'mfal[{extra}]'")
+
+
+class UnknownPluginError(MfalError):
+    """No oracle or pool is registered under the name: lists those that are."""
+
+
+class OracleError(MfalError):
+    """An oracle broke its contract (a failed job is an observation, not an error)."""
+
+
+class LedgerError(MfalError):
+    """The ledger cannot be opened, written or understood."""
+
+
+class TamperedLedgerError(LedgerError):
+    """The hash chain or the seal does not match the bytes: names the first bad event."""
+
+
+class ReplayMismatchError(LedgerError):
+    """A recorded decision is not what the policy computes from the recorded events."""
+
+
+class DatasetFullError(MfalError):
+    """An observation does not fit into the padded arrays."""

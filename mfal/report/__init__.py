@@ -1,0 +1,1 @@
+"""What a campaign did, for people: one self-contained page."""

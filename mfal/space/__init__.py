@@ -1,0 +1,1 @@
+"""What may be queried: finite pools of candidates and their descriptors."""

@@ -1,0 +1,1 @@
+"""Measured properties and their replay."""

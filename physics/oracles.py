@@ -1,0 +1,343 @@
+"""The entry points: a pool of measured intermetallics, and CHGNet, GPAW and the replayed measurements as oracles of mfal."""
+
+import importlib.util
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from mfal.errors import CampaignFileError, MissingExtraError, OracleError
+from mfal.oracle import JobId, Observation, OracleContext, Query
+from mfal.space.features import composition_descriptors
+from mfal.space.pool import Pool
+from physics.dft import gpaw as dft
+from physics.dft.settings import SETTINGS
+from physics.experiment.replay import MeasuredCompound, measured_compounds
+from physics.local_queue import Job, LocalQueue
+from physics.mlip import formation
+from physics.mlip.chgnet import WEIGHTS
+from physics.prototypes import PLAUSIBLE, PROTOTYPES, as_record, elemental_reference
+
+Planner = Callable[[Query], tuple[Job, ...]]
+Describer = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
+
+
+def measured_intermetallics(options: Mapping[str, Any]) -> Pool:
+    """Build the pool of measured 1:1 intermetallics.
+
+    Args:
+        options: ``limit`` (number of candidates, chemically spread) and ``include`` (formulas that must be among them).
+
+    Raises:
+        CampaignFileError: an option is unknown or has a wrong value.
+        MissingExtraError: pymatgen is not installed.
+    """
+    _refuse_unknown(options, ("limit", "include"), "candidates")
+    _need("pymatgen", "mlip")
+    compounds = {compound.formula: compound for compound in measured_compounds()}
+    limit, include = options.get("limit", len(compounds)), list(options.get("include", []))
+    unknown = sorted(set(include) - set(compounds))
+    if unknown:
+        raise CampaignFileError(
+            f"candidates.include: {unknown=} are not in the measured table; known: {sorted(compounds)}"
+        )
+    if not isinstance(limit, int) or isinstance(limit, bool) or not max(1, len(include)) <= limit <= len(compounds):
+        raise CampaignFileError(
+            f"candidates.limit={limit!r}: use an integer from {max(1, len(include))} to {len(compounds)}"
+        )
+    descriptors, columns = composition_descriptors(list(compounds))
+    rows = _spread(descriptors, limit, [list(compounds).index(formula) for formula in include])
+    ids = [list(compounds)[row] for row in rows]
+    return Pool(ids, descriptors[rows], columns, {name: {"elements": list(compounds[name].elements)} for name in ids})
+
+
+def chgnet(context: OracleContext) -> "FormationOracle":
+    """Answer with CHGNet's formation energy of the lowest prototype.
+
+    Options: ``prototypes`` (names, default `physics.prototypes.PLAUSIBLE`), ``weights`` (default ``0.3.0``).
+
+    Raises:
+        CampaignFileError: an option is unknown or has a wrong value.
+        MissingExtraError: chgnet, torch, ase or pymatgen is not installed.
+    """
+    options, place = context.fidelity.options, f"fidelity {context.fidelity.name!r}"
+    _refuse_unknown(options, ("prototypes", "weights"), place)
+    prototypes = _several(options, "prototypes", PLAUSIBLE, PROTOTYPES, place)
+    weights = _one(options, "weights", "0.3.0", WEIGHTS, place)
+    for package in ("ase", "pymatgen", "torch", "chgnet"):
+        _need(package, "mlip")
+    common = {
+        "weights": weights,
+        "chgnet": version("chgnet"),
+        "torch": version("torch"),
+        "revision": formation.REVISION,
+    }
+
+    def plan(query: Query) -> tuple[Job, ...]:
+        elements = _elements(context, query)
+        label = f"{query.fidelity} {query.candidate}"
+        spec = {"elements": elements, "prototypes": prototypes, **common}
+        references = (
+            Job(
+                "physics.mlip.formation:element_job",
+                {"element": symbol, **common},
+                f"{query.fidelity} element {symbol}",
+            )
+            for symbol in elements
+        )
+        return Job("physics.mlip.formation:ground_state_job", spec, label), *references
+
+    return FormationOracle(_queue(context), plan, _describe_chgnet, batched=True, workers=context.workers)
+
+
+def gpaw(context: OracleContext) -> "FormationOracle":
+    """Answer with GPAW's formation energy at the geometry that another fidelity found.
+
+    Options: ``settings`` (``fast`` or ``moderate``, the default), ``geometry_from`` (a fidelity whose observation carries
+    ``details["structure"]``; default ``chgnet``), ``relax_volume`` (default false: scale the geometry to its lowest energy).
+
+    Raises:
+        CampaignFileError: an option is unknown or has a wrong value.
+        MissingExtraError: gpaw, gpaw-data, ase or pymatgen is not installed.
+    """
+    options, place = context.fidelity.options, f"fidelity {context.fidelity.name!r}"
+    _refuse_unknown(options, ("settings", "geometry_from", "relax_volume"), place)
+    settings = SETTINGS[_one(options, "settings", "moderate", SETTINGS, place)]
+    geometry_from, relax_volume = options.get("geometry_from", "chgnet"), options.get("relax_volume", False)
+    if geometry_from not in context.fidelity.requires:
+        raise CampaignFileError(
+            f"{place}: options.geometry_from={geometry_from!r} must be in requires={list(context.fidelity.requires)}"
+        )
+    if not isinstance(relax_volume, bool):
+        raise CampaignFileError(f"{place}: options.relax_volume={relax_volume!r}: use true or false")
+    for package, extra in (("ase", "dft"), ("gpaw", "dft"), ("gpaw_data", "dft"), ("spglib", "mlip")):
+        _need(package, extra)
+    common = {
+        "settings": settings.record(),
+        "gpaw": version("gpaw"),
+        "setups": version("gpaw-data"),
+        "revision": dft.REVISION,
+    }
+    kind = "physics.dft.gpaw:single_point_job"
+
+    def plan(query: Query) -> tuple[Job, ...]:
+        structure = query.known.get(geometry_from, {}).get("structure")
+        if structure is None:
+            raise OracleError(f"{query.key} has no structure from {geometry_from=}: ask that fidelity first")
+        compound = {"structure": structure, "relax_volume": relax_volume, **common}
+        references = (
+            Job(
+                kind,
+                {"structure": as_record(elemental_reference(symbol)), **common},
+                f"{query.fidelity} element {symbol}",
+            )
+            for symbol in _elements(context, query)
+        )
+        return Job(kind, compound, f"{query.fidelity} {query.candidate}"), *references
+
+    return FormationOracle(_queue(context), plan, _describe_gpaw, batched=False, workers=context.workers)
+
+
+def measured(context: OracleContext) -> "ReplayOracle":
+    """Answer with the measured formation energy of the table: a replay of finished calorimetry. No options.
+
+    Raises:
+        CampaignFileError: an option is given.
+        MissingExtraError: pymatgen is not installed.
+    """
+    _refuse_unknown(context.fidelity.options, (), f"fidelity {context.fidelity.name!r}")
+    _need("pymatgen", "mlip")
+    wanted = set(context.pool.ids)
+    return ReplayOracle({item.formula: item for item in measured_compounds() if item.formula in wanted})
+
+
+@dataclass
+class FormationOracle:
+    """Turns total energies of a compound and its elements, each a job of a queue, into formation energies.
+
+    Attributes:
+        queue: computes the jobs.
+        plan: the jobs of a query, the compound first.
+        describe: details of an observation from the jobs' answers.
+        batched: one process computes many jobs, because starting it is dear.
+        workers: processes over which a submission is spread.
+    """
+
+    queue: LocalQueue
+    plan: Planner
+    describe: Describer
+    batched: bool
+    workers: int
+    _open: dict[str, tuple[Query, tuple[Job, ...], tuple[str, ...]]] = field(default_factory=dict)
+    _seen: set[str] = field(default_factory=set)
+
+    def submit(self, queries: Sequence[Query]) -> Sequence[JobId]:
+        """Queue the calculations of the queries that are new to this oracle and return at once.
+
+        Raises:
+            OracleError: a query lacks the geometry that it needs.
+        """
+        fresh = [query for query in queries if query.key not in self._seen]
+        plans = {query.key: self.plan(query) for query in fresh}
+        self._seen |= set(plans)
+        for query in fresh:
+            jobs = plans[query.key]
+            self._open[query.key] = (query, jobs, tuple(job.key for job in jobs))
+        jobs = {job.key: job for plan in plans.values() for job in (*plan[1:], plan[0])}
+        for part in _deal(list(jobs.values()), self.workers if self.batched else len(jobs)):
+            self.queue.submit(part, together=len(part))
+        return [query.key for query in queries]
+
+    def collect(self) -> Sequence[Observation]:
+        """Return observations of the queries whose calculations have all ended since the last call."""
+        answers = self.queue.poll()
+        ready = [key for key, (_, _, keys) in self._open.items() if all(job in answers for job in keys)]
+        found = []
+        for key in ready:
+            query, _, keys = self._open.pop(key)
+            found.append(self._observe(query, keys, [answers[job] for job in keys]))
+        return found
+
+    def running(self) -> Sequence[str]:
+        """Describe the processes at work."""
+        return self.queue.running()
+
+    def close(self) -> None:
+        """Forget the processes; they finish what they do and leave it in the cache."""
+        self.queue.close()
+
+    def _observe(self, query: Query, keys: Sequence[str], answers: Sequence[Mapping[str, Any]]) -> Observation:
+        hashes = {"calculations": [key[:16] for key in keys]}
+        failures = [answer["failure"] for answer in answers if "failure" in answer]
+        if failures:
+            text = "; ".join(failures)
+            return Observation(query.candidate, query.fidelity, None, None, query.price_eur, text, hashes)
+        compound, *elements = (float(answer["energy_ev_per_atom"]) for answer in answers)
+        value = compound - sum(elements) / len(elements)
+        if not math.isfinite(value):
+            text = f"the formation energy is {value}"
+            return Observation(query.candidate, query.fidelity, None, None, query.price_eur, text, hashes)
+        details = {**self.describe(answers), "reference_energies_ev_per_atom": elements, **hashes}
+        return Observation(query.candidate, query.fidelity, value, None, query.price_eur, None, details)
+
+
+@dataclass
+class ReplayOracle:
+    """Answers from a table of finished measurements, at once; the campaign's clock adds the turn-around.
+
+    Attributes:
+        table: measurements by candidate.
+    """
+
+    table: Mapping[str, MeasuredCompound]
+    _open: dict[str, Query] = field(default_factory=dict)
+    _seen: set[str] = field(default_factory=set)
+
+    def submit(self, queries: Sequence[Query]) -> Sequence[JobId]:
+        """Note the queries that are new to this oracle."""
+        self._open |= {query.key: query for query in queries if query.key not in self._seen}
+        self._seen |= {query.key for query in queries}
+        return [query.key for query in queries]
+
+    def collect(self) -> Sequence[Observation]:
+        """Return the measured values; a candidate without one is a failed measurement."""
+        queries, self._open = self._open, {}
+        return [self._observe(query) for query in queries.values()]
+
+    def running(self) -> Sequence[str]:
+        """Nothing runs: the measurements are finished."""
+        return []
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def hidden_truth(self) -> Mapping[str, float]:
+        """Return every measured value, eV/atom."""
+        return {name: item.formation_energy_ev_per_atom for name, item in self.table.items()}
+
+    def _observe(self, query: Query) -> Observation:
+        item = self.table.get(query.candidate)
+        if item is None:
+            text = f"{query.candidate} has no measured formation energy in the table"
+            return Observation(query.candidate, query.fidelity, None, None, query.price_eur, text)
+        details = {"source": "pymatgen exp_compounds.json.gz (replay)"}
+        value, error = item.formation_energy_ev_per_atom, item.uncertainty_ev_per_atom
+        return Observation(query.candidate, query.fidelity, value, error, query.price_eur, None, details)
+
+
+def _describe_chgnet(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    kept = ("structure", "prototype", "space_group", "prototypes", "steps", "energy_ev_per_atom")
+    return {key: answers[0][key] for key in kept}
+
+
+def _describe_gpaw(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    kept = (
+        "energy_ev_per_atom",
+        "moment_mub",
+        "kpoints",
+        "iterations",
+        "attempts",
+        "volume_factor",
+        "settings",
+        "gpaw",
+    )
+    details = {key: answers[0][key] for key in kept if key in answers[0]}
+    return details | {"seconds": round(answers[0]["seconds"], 2)}
+
+
+def _queue(context: OracleContext) -> LocalQueue:
+    return LocalQueue(context.directory, context.cache, context.workers)
+
+
+def _elements(context: OracleContext, query: Query) -> list[str]:
+    try:
+        return list(context.pool.payload[query.candidate]["elements"])
+    except KeyError as error:
+        raise OracleError(f"{query.key}: the pool's payload names no elements for this candidate") from error
+
+
+def _deal(jobs: list[Job], hands: int) -> list[list[Job]]:
+    return [part for start in range(hands) if (part := jobs[start::hands])]
+
+
+def _spread(descriptors: np.ndarray, count: int, start: list[int]) -> list[int]:
+    """Choose rows far from one another, each the farthest from those before it; return them in their own order."""
+    scale = descriptors.std(axis=0)
+    rows = (descriptors - descriptors.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
+    chosen = list(dict.fromkeys(start)) or [int(np.argmin(np.linalg.norm(rows, axis=1)))]
+    while len(chosen) < count:
+        gaps = np.linalg.norm(rows[:, None] - rows[chosen], axis=2).min(axis=1)
+        gaps[chosen] = -1.0
+        chosen.append(int(np.argmax(gaps)))
+    return sorted(chosen)
+
+
+def _need(package: str, extra: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtraError(package, extra)
+
+
+def _refuse_unknown(options: Mapping[str, Any], known: Sequence[str], place: str) -> None:
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise CampaignFileError(f"{place}: unknown options {unknown}; known: {sorted(known)}")
+
+
+def _one(options: Mapping[str, Any], key: str, default: str, allowed: Mapping[str, Any], place: str) -> str:
+    value = options.get(key, default)
+    if not isinstance(value, str) or value not in allowed:
+        raise CampaignFileError(f"{place}: options.{key}={value!r}: use one of {sorted(allowed)}")
+    return value
+
+
+def _several(
+    options: Mapping[str, Any], key: str, default: Sequence[str], allowed: Mapping[str, Any], place: str
+) -> list[str]:
+    values = options.get(key, default)
+    listed = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
+    if not listed or any(not isinstance(value, str) or value not in allowed for value in values):
+        raise CampaignFileError(f"{place}: options.{key}={values!r}: use a list of {sorted(allowed)}")
+    return list(dict.fromkeys(values))

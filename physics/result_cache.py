@@ -1,0 +1,117 @@
+"""Finished calculations by the content hash of what was asked: written atomically, computed once, shared by all processes."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Spec = Mapping[str, Any]
+Result = dict[str, Any]
+
+
+def content_hash(kind: str, spec: Spec) -> str:
+    """Return the SHA-256 of the canonical JSON of a job, hexadecimal.
+
+    Raises:
+        ValueError: the spec holds NaN or infinity.
+        TypeError: the spec holds something that is not JSON.
+    """
+    text = json.dumps([kind, spec], sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ResultCache:
+    """A folder of results, one JSON file each.
+
+    Attributes:
+        directory: the folder; made when first written.
+    """
+
+    directory: Path
+
+    def path(self, key: str) -> Path:
+        """File of the result `key`."""
+        return self.directory / key[:2] / f"{key}.json"
+
+    def read(self, key: str) -> Result | None:
+        """Return a result, or None where there is none; a damaged file is moved aside and counts as none."""
+        path = self.path(key)
+        try:
+            record = json.loads(path.read_bytes())
+            if record["key"] == key and record["sha256"] == _digest(record["result"]):
+                return record["result"]
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            pass
+        with self.locked(key, "move"):
+            if path.exists():
+                os.replace(path, path.with_suffix(".damaged"))
+        return None
+
+    def write(self, key: str, kind: str, spec: Spec, result: Result) -> None:
+        """Store a result together with what was asked; the file appears whole or not at all."""
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record = {"key": key, "kind": kind, "spec": spec, "result": result, "sha256": _digest(result)}
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        with temporary.open("w") as stream:
+            json.dump(record, stream, allow_nan=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+        _sync_directory(path.parent)
+
+    def compute_once(self, kind: str, spec: Spec, compute: Callable[[], Result], wait: bool = True) -> Result | None:
+        """Return the stored result, or compute and store it while no other process can.
+
+        Args:
+            kind: what is computed.
+            spec: for which input.
+            compute: does the work.
+            wait: wait for another process that is computing the same; otherwise return None.
+        """
+        key = content_hash(kind, spec)
+        with self.locked(key, "lock", wait) as owned:
+            if not owned:
+                return None
+            result = self.read(key)
+            if result is None:
+                result = compute()
+                self.write(key, kind, spec, result)
+            return result
+
+    @contextmanager
+    def locked(self, key: str, suffix: str, wait: bool = True) -> Iterator[bool]:
+        """Hold the lock file of a result; yields whether it was got. The kernel frees it when the process dies."""
+        path = self.path(key).with_suffix(f".{suffix}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as stream:
+            yield lock(stream.fileno(), wait)
+
+
+def lock(descriptor: int, wait: bool) -> bool:
+    """Take an exclusive lock on an open file; return whether it was got. Closing the file frees it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _digest(result: Result) -> str:
+    return hashlib.sha256(json.dumps(result, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

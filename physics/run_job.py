@@ -1,0 +1,86 @@
+"""A worker process: ``python -m physics.run_job BATCH.json`` computes the jobs listed in the file, one after another.
+
+A job is computed under the lock of its result and while holding one of the slots, so that neither a process left over
+from a killed campaign nor a second campaign computes the same thing twice or takes more than its share of the machine.
+Locks are taken in the order result, slot; a slot is freed before the next result is asked for.
+"""
+
+import importlib
+import json
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from physics.result_cache import Result, ResultCache, lock
+
+SLOT_POLL_SECONDS = 0.1
+
+
+def main(batch_file: str) -> int:
+    """Compute a batch.
+
+    Args:
+        batch_file: JSON with ``cache``, ``slots`` (a folder), ``workers``, ``limit_seconds`` and ``jobs``, each with ``kind`` and
+            ``spec``.
+
+    Returns:
+        0 where every job has a result, otherwise 1; tracebacks are on standard error.
+    """
+    batch = json.loads(Path(batch_file).read_bytes())
+    cache = ResultCache(Path(batch["cache"]))
+    busy = [job for job in batch["jobs"] if not _attempt(cache, job, batch, wait=False)]
+    # what another process was computing is looked at last: usually it has been finished meanwhile
+    broken = [job for job in busy if job.get("error") or not _attempt(cache, job, batch, wait=True)]
+    return 1 if broken else 0
+
+
+def resolve(kind: str) -> Any:
+    """Return the function named by a job's kind, ``package.module:function``.
+
+    Raises:
+        ValueError: the kind has another form.
+    """
+    module, separator, function = kind.partition(":")
+    if not separator:
+        raise ValueError(f"{kind=} is not of the form package.module:function")
+    return getattr(importlib.import_module(module), function)
+
+
+@contextmanager
+def slot(directory: Path, workers: int) -> Iterator[int]:
+    """Wait for one of `workers` slots and hold it; the kernel frees it when the process dies."""
+    directory.mkdir(parents=True, exist_ok=True)
+    while True:
+        for number in range(workers):
+            with (directory / f"{number}.slot").open("a") as stream:
+                if lock(stream.fileno(), wait=False):
+                    yield number
+                    return
+        time.sleep(SLOT_POLL_SECONDS)
+
+
+def _attempt(cache: ResultCache, job: dict[str, Any], batch: Mapping[str, Any], wait: bool) -> bool:
+    try:
+        return cache.compute_once(job["kind"], job["spec"], lambda: _compute(job, batch), wait) is not None
+    except Exception:  # the other jobs of the batch are none the worse
+        traceback.print_exc()
+        job["error"] = True
+        return False
+
+
+def _compute(job: Mapping[str, Any], batch: Mapping[str, Any]) -> Result:
+    with slot(Path(batch["slots"]), batch["workers"]):
+        signal.alarm(int(batch["limit_seconds"]))  # the default action ends the process, also inside compiled code
+        try:
+            return resolve(job["kind"])(job["spec"])
+        finally:
+            signal.alarm(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,135 @@
+"""The entry points: options, the pool, the replay, and oracles over the queue."""
+
+import time
+from importlib.util import find_spec
+
+import pytest
+
+from mfal.errors import CampaignFileError, MissingExtraError, OracleError
+from mfal.fidelity import Fidelity
+from mfal.oracle import Oracle, OracleContext, Query, Replayable
+from physics import oracles
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return oracles.measured_intermetallics({"limit": 6, "include": ["AlNi", "ScPt"]})
+
+
+@pytest.fixture
+def context(tmp_path, pool):
+    def make(name, requires=(), **options):
+        fidelity = Fidelity(name, name, 1.0, 0.1, 4, 0.1, requires, options)
+        return OracleContext(tmp_path / "campaign", tmp_path / "cache", fidelity, pool, 2)
+
+    return make
+
+
+def collect(oracle, count, limit=60.0):
+    deadline, found = time.monotonic() + limit, []
+    while len(found) < count:
+        assert time.monotonic() < deadline, oracle.running()
+        found += oracle.collect()
+        time.sleep(0.1)
+    return {item.candidate: item for item in found}
+
+
+def test_pool(pool):
+    assert len(pool) == 6
+    assert {"AlNi", "ScPt"} <= set(pool.ids)
+    assert pool.payload["AlNi"] == {"elements": ["Al", "Ni"]}
+    assert pool.ids == oracles.measured_intermetallics({"limit": 6, "include": ["AlNi", "ScPt"]}).ids
+    assert len(oracles.measured_intermetallics({})) == 86
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"limt": 3}, "limt.*limit"),
+        ({"limit": 0}, "1 to 86"),
+        ({"limit": 2.5}, "integer"),
+        ({"include": ["NaCl"]}, "NaCl"),
+        ({"include": ["AlNi", "ScPt"], "limit": 1}, "2 to 86"),
+    ],
+)
+def test_pool_options_are_checked(options, words):
+    with pytest.raises(CampaignFileError, match=words):
+        oracles.measured_intermetallics(options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("chgnet", {"prototype": ["B2"]}, "prototype.*prototypes"),
+        ("chgnet", {"prototypes": ["B99"]}, "B99.*B33"),
+        ("chgnet", {"prototypes": "B2"}, "list"),
+        ("chgnet", {"weights": "1"}, "0.3.0"),
+        ("gpaw", {"settings": "precise"}, "fast.*moderate"),
+        ("gpaw", {"geometry_from": "mace"}, "requires"),
+        ("gpaw", {"relax_volume": 1}, "true or false"),
+        ("measured", {"speed": 1}, "speed"),
+    ],
+)
+def test_oracle_options_are_checked(context, name, options, words):
+    with pytest.raises(CampaignFileError, match=words):
+        getattr(oracles, name)(context(name, ("chgnet",), **options))
+
+
+@pytest.mark.parametrize(("name", "package"), [("chgnet", "chgnet"), ("gpaw", "gpaw_data")])
+def test_missing_package_is_told_before_anything_is_spent(context, monkeypatch, name, package):
+    monkeypatch.setattr(oracles.importlib.util, "find_spec", lambda name: None if name == package else find_spec(name))
+    with pytest.raises(MissingExtraError, match=package):
+        getattr(oracles, name)(context(name, ("chgnet",)))
+
+
+def test_replay(context, pool):
+    oracle = oracles.measured(context("measured"))
+    assert isinstance(oracle, Oracle)
+    assert isinstance(oracle, Replayable)
+    query = Query("ScPt", "measured", 500.0)
+    oracle.submit([query])
+    oracle.submit([query])
+    (found,) = oracle.collect()
+    assert found.value == pytest.approx(-1.0862, abs=1e-4)
+    assert found.noise_sd == pytest.approx(0.112, abs=1e-3)
+    assert found.price_eur == 500.0
+    oracle.submit([query])
+    assert oracle.collect() == []
+    assert set(oracle.hidden_truth()) == set(pool.ids)
+
+
+def test_gpaw_needs_the_geometry(context):
+    oracle = oracles.gpaw(context("gpaw", ("chgnet",)))
+    with pytest.raises(OracleError, match="chgnet"):
+        oracle.submit([Query("AlNi", "gpaw", 1.0)])
+
+
+def test_chgnet_then_a_second_process_finds_the_results(context):
+    first = oracles.chgnet(context("chgnet", prototypes=["B2"]))
+    assert isinstance(first, Oracle)
+    queries = [Query(name, "chgnet", 0.001) for name in ("AlNi", "ScPt")]
+    first.submit(queries)
+    first.submit(queries)
+    assert first.running()
+    found = collect(first, 2)
+    assert first.collect() == []
+    assert found["AlNi"].value == pytest.approx(-0.70, abs=0.1)
+    assert found["AlNi"].details["prototype"] == "B2:Al"
+    assert found["AlNi"].details["structure"]["numbers"]
+    second = oracles.chgnet(context("chgnet", prototypes=["B2"]))
+    second.submit(queries)
+    assert {item.candidate: item for item in second.collect()} == found
+
+
+def test_failed_calculation_is_a_failed_observation(context, monkeypatch):
+    oracle = oracles.chgnet(context("chgnet", prototypes=["B2"]))
+    query = Query("AlNi", "chgnet", 0.001)
+    monkeypatch.setattr(type(oracle.queue), "submit", lambda self, jobs, together=1: [job.key for job in jobs])
+    oracle.submit([query])
+    _, _, keys = oracle._open[query.key]
+    answers = {key: {"energy_ev_per_atom": -1.0} for key in keys} | {keys[0]: {"failure": "no prototype of AlNi"}}
+    monkeypatch.setattr(type(oracle.queue), "poll", lambda self: answers)
+    (found,) = oracle.collect()
+    assert found.value is None
+    assert found.price_eur == 0.001
+    assert "no prototype" in found.failure

@@ -1,0 +1,121 @@
+"""A small synthetic campaign: answers are known, immediate and free of heavy packages."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+
+import mfal.oracle
+from mfal.campaign.config import CampaignConfig, parse
+from mfal.oracle import Observation, OracleContext, Query
+from mfal.space.pool import Pool
+
+SIZE = 24
+
+
+def truth(seed: int = 0, size: int = SIZE) -> np.ndarray:
+    """Return a property that is smooth in the two descriptors plus a part of its own, shape (size, 3)."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(size, 2))
+    low = 0.5 * np.sin(x[:, 0]) - 0.3 * x[:, 1] + 0.1 * rng.normal(size=size)
+    middle = low + 0.05 + 0.08 * rng.normal(size=size)
+    high = 0.9 * middle - 0.1 + 0.04 * rng.normal(size=size)
+    return np.column_stack([low, middle, high])
+
+
+def pool(options: Mapping) -> Pool:
+    """Return the synthetic pool."""
+    rng = np.random.default_rng(options.get("seed", 0))
+    size = options.get("size", SIZE)
+    return Pool([f"c{i:02d}" for i in range(size)], rng.normal(size=(size, 2)), ["x", "y"])
+
+
+class TableOracle:
+    """Answers from a table at once; notes every query it really worked on in a file."""
+
+    def __init__(self, context: OracleContext):
+        """Read the options `level`, `fail` (candidates that fail) and `nan`."""
+        self.options, self.name = context.fidelity.options, context.fidelity.name
+        self.level = self.options["level"]
+        self.values = truth(self.options.get("seed", 0), len(context.pool))
+        self.index, self.log = context.pool.index, context.directory / "worked.jsonl"
+        self.price = context.fidelity.price_eur
+        self.ready: list[Observation] = []
+
+    def submit(self, queries: Sequence[Query]) -> Sequence[str]:
+        """Answer at once."""
+        for query in queries:
+            with self.log.open("a") as file:
+                file.write(json.dumps(query.key) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self.ready.append(self._answer(query))
+        return [query.key for query in queries]
+
+    def collect(self) -> Sequence[Observation]:
+        """Hand over what has been answered."""
+        ready, self.ready = self.ready, []
+        return ready
+
+    def running(self) -> Sequence[str]:
+        """Nothing takes time here."""
+        return []
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def hidden_truth(self) -> Mapping[str, float]:
+        """Reveal the table."""
+        return {f"c{i:02d}": float(v) for i, v in enumerate(self.values[:, self.level])}
+
+    def _answer(self, query: Query) -> Observation:
+        if query.candidate in self.options.get("fail", []) or self.options.get("fail_all", False):
+            return Observation(query.candidate, self.name, None, None, self.price, "did not converge")
+        value = float(self.values[self.index(query.candidate), self.level])
+        value = float("nan") if query.candidate in self.options.get("nan", []) else value
+        return Observation(query.candidate, self.name, value, None, self.price, None, {"level": self.level})
+
+
+RAW = {
+    "campaign": {
+        "name": "synthetic", "seed": 3, "budget_eur": 4000.0, "best": "lowest", "top": 3, "value_of_hit_eur": 2000.0,
+    },
+    "property": {"name": "synthetic_energy", "unit": "eV/atom", "typical_value": 0.0, "typical_spread": 0.5},
+    "candidates": {"source": "synthetic"},
+    "fidelity": [
+        {"name": "low", "oracle": "table", "price_eur": 0.001, "latency_hours": 0.0, "capacity": 1000,
+         "noise_sd": 0.0, "options": {"level": 0}},
+        {"name": "middle", "oracle": "table", "price_eur": 1.0, "latency_hours": 1.0, "capacity": 4,
+         "noise_sd": 0.0, "requires": ["low"], "options": {"level": 1}},
+        {"name": "high", "oracle": "table", "price_eur": 300.0, "latency_hours": 120.0, "capacity": 3,
+         "noise_sd": 0.02, "target": True, "options": {"level": 2}},
+    ],
+}  # fmt: skip
+
+
+def config(**campaign: object) -> CampaignConfig:
+    """Return the synthetic campaign with keys of ``[campaign]`` replaced."""
+    return parse({**RAW, "campaign": {**RAW["campaign"], **campaign}}, Path("synthetic.toml"))
+
+
+def with_options(name: str, **options: object) -> CampaignConfig:
+    """Return the synthetic campaign with options of one fidelity's oracle replaced."""
+    rungs = [
+        {**rung, "options": {**rung["options"], **options}} if rung["name"] == name else rung for rung in RAW["fidelity"]
+    ]
+    return parse({**RAW, "fidelity": rungs}, Path("synthetic.toml"))
+
+
+def register() -> None:
+    """Make the synthetic pool and oracle known as plug-ins of this process."""
+    ours = {"mfal.pools": {"synthetic": "pool"}, "mfal.oracles": {"table": "TableOracle"}}
+    original = mfal.oracle.entry_points
+
+    def entry_points(group: str):
+        found = list(original(group=group))
+        return found + [EntryPoint(name, f"tests.synthetic:{attribute}", group) for name, attribute in ours[group].items()]
+
+    mfal.oracle.entry_points = entry_points
