@@ -50,8 +50,8 @@ class _Process:
 class LocalQueue:
     """Runs jobs in processes of their own session; a job is known by its content hash and computed once.
 
-    A result with the key ``failure`` is an answer and is stored; a process that dies without a result is started once more,
-    then its jobs are reported as failures that are not stored.
+    A result with the key ``failure`` is an answer and is stored; a process that dies without a result is started once
+    more, then its jobs are reported as failures that are not stored.
 
     Args:
         directory: batches, logs and slots live in its folder ``jobs``.

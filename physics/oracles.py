@@ -1,4 +1,4 @@
-"""The entry points: a pool of measured intermetallics, and CHGNet, GPAW and the replayed measurements as oracles of mfal."""
+"""The entry points: a pool of measured intermetallics; CHGNet, GPAW and replayed measurements as oracles of mfal."""
 
 import importlib.util
 import math
@@ -96,8 +96,9 @@ def chgnet(context: OracleContext) -> "FormationOracle":
 def gpaw(context: OracleContext) -> "FormationOracle":
     """Answer with GPAW's formation energy at the geometry that another fidelity found.
 
-    Options: ``settings`` (``fast`` or ``moderate``, the default), ``geometry_from`` (a fidelity whose observation carries
-    ``details["structure"]``; default ``chgnet``), ``relax_volume`` (default false: scale the geometry to its lowest energy).
+    Options: ``settings`` (``fast`` or ``moderate``, the default), ``geometry_from`` (a fidelity whose observation
+    carries ``details["structure"]``; default ``chgnet``), ``relax_volume`` (scale the geometry to its lowest energy;
+    default false).
 
     Raises:
         CampaignFileError: an option is unknown or has a wrong value.

@@ -131,8 +131,7 @@ def primitive(atoms: "Atoms", symprec_a: float = 1e-3) -> "Atoms":
     from ase import Atoms
     from ase.build import niggli_reduce
 
-    description = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = spglib.standardize_cell(description, to_primitive=True, no_idealize=False, symprec=symprec_a)
+    found = spglib.standardize_cell(as_spglib(atoms), to_primitive=True, no_idealize=False, symprec=symprec_a)
     if found is None:
         raise ValueError(f"spglib finds no cell for {atoms.get_chemical_formula()}: atoms may coincide")
     cell, scaled, numbers = found
@@ -157,6 +156,11 @@ def as_record(atoms: "Atoms") -> dict[str, list]:
         "numbers": atoms.numbers.tolist(),
         "pbc": [bool(periodic) for periodic in atoms.pbc],
     }
+
+
+def as_spglib(atoms: "Atoms") -> Any:
+    """Return the structure as spglib takes it; its type hints ask for nested lists although it takes arrays."""
+    return atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers
 
 
 def from_record(record: Mapping[str, Any]) -> "Atoms":

@@ -1,5 +1,6 @@
-"""Finished calculations by the content hash of what was asked: written atomically, computed once, shared by all processes."""
+"""Finished calculations by content hash: written atomically, computed once, shared by all processes."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -42,16 +43,12 @@ class ResultCache:
     def read(self, key: str) -> Result | None:
         """Return a result, or None where there is none; a damaged file is moved aside and counts as none."""
         path = self.path(key)
-        try:
-            record = json.loads(path.read_bytes())
-            if record["key"] == key and record["sha256"] == _digest(record["result"]):
-                return record["result"]
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
-            pass
+        with contextlib.suppress(_DamagedError):
+            return _load(path, key)
         with self.locked(key, "move"):
-            if path.exists():
+            try:
+                return _load(path, key)  # another process may have moved it and computed it anew
+            except _DamagedError:
                 os.replace(path, path.with_suffix(".damaged"))
         return None
 
@@ -103,6 +100,22 @@ def lock(descriptor: int, wait: bool) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+class _DamagedError(Exception):
+    pass
+
+
+def _load(path: Path, key: str) -> Result | None:
+    try:
+        record = json.loads(path.read_bytes())
+        if record["key"] == key and record["sha256"] == _digest(record["result"]):
+            return record["result"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise _DamagedError from error
+    raise _DamagedError
 
 
 def _digest(result: Result) -> str:

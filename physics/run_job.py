@@ -25,8 +25,8 @@ def main(batch_file: str) -> int:
     """Compute a batch.
 
     Args:
-        batch_file: JSON with ``cache``, ``slots`` (a folder), ``workers``, ``limit_seconds`` and ``jobs``, each with ``kind`` and
-            ``spec``.
+        batch_file: JSON with ``cache``, ``slots`` (a folder), ``workers``, ``limit_seconds`` and ``jobs``, each with
+            ``kind`` and ``spec``.
 
     Returns:
         0 where every job has a result, otherwise 1; tracebacks are on standard error.

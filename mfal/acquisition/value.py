@@ -9,6 +9,10 @@ other fidelity is worth what it changes about the decision to measure i at price
 (value of information, Howard 1966, 10.1109/TSSC.1966.300074). With d_i the margin by which i beats or misses the
 k-th best of the others, all of it reduces to the first two moments of d_i and its covariance with the answer, which
 are taken from joint posterior samples; the remaining expectation is a one-dimensional smooth integral.
+
+An answer counts by its difference from the source's mean over the pool. What shifts all answers of a source alike (its
+unknown offset) does not change a ranking, and becomes known with the first few answers; judging a single answer with
+that offset still in it would find every first answer of a new source worthless, and never ask one.
 """
 
 import equinox as eqx
@@ -54,15 +58,16 @@ class HitValue(AbstractAcquisition):
         # A candidate that can never be measured can never be a hit, so it does not compete.
         outcome = jnp.where(known.closed, _FAR, self.sign * outcome)
         margin = outcome - jnp.minimum(threshold(outcome, self.top), _FAR)
-        return self._worth(posterior, draws, margin, known.measured | known.closed)
+        return self._worth(draws, margin, known.measured | known.closed)
 
-    def _worth(self, posterior: Posterior, draws: Array, margin: Array, decided: Array) -> Worth:
+    def _worth(self, draws: Array, margin: Array, decided: Array) -> Worth:
         margin = jnp.where(decided, 0.0, margin)
         mean, variance = margin.mean(axis=0), margin.var(axis=0) + _TINY
-        centred = draws - draws.mean(axis=0)
-        shared = jnp.mean(centred * (margin - mean)[:, :, None], axis=0)
-        answer = posterior.variance + self.noise_variance + _TINY
-        resolved = jnp.clip(shared**2 / answer, 0.0, _ALMOST * variance[:, None])
+        contrast = draws - draws.mean(axis=1, keepdims=True)
+        contrast = contrast - contrast.mean(axis=0)
+        shared = jnp.mean(contrast * (margin - mean)[:, :, None], axis=0)
+        resolved = shared**2 / (contrast.var(axis=0) + self.noise_variance + _TINY)
+        resolved = jnp.clip(resolved, 0.0, _ALMOST * variance[:, None])
         probability = jnp.where(decided, 0.0, norm.cdf(-mean / jnp.sqrt(variance)))
         gain = jax.vmap(self._information, in_axes=(None, None, 1), out_axes=1)(mean, variance, resolved)
         gain = gain.at[:, self.target].set(self.value_of_hit_eur * probability)

@@ -15,5 +15,5 @@ def expected_eur(count: int, hits: int, candidates: int, price_eur: float) -> fl
 def hits_after(measurements: int, hits: int, candidates: int, level: float) -> tuple[float, float, float]:
     """Return the expected number of hits after some random measurements, and its central interval at `level`."""
     found = hypergeom(candidates, hits, measurements)
-    low, high = found.interval(level)
-    return float(found.mean()), float(low), float(high)
+    low, high = found.ppf([0.5 * (1.0 - level), 0.5 * (1.0 + level)])
+    return measurements * hits / candidates, float(low), float(high)

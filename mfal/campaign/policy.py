@@ -111,7 +111,7 @@ def propose(policy: Policy, state: State, key: PRNGKeyArray) -> Proposal:
     def choose(carry: tuple[Proposal, Dataset, Bool[Array, ""]]) -> tuple[Proposal, Dataset, Bool[Array, ""]]:
         proposal, dataset, _ = carry
         posterior = state.surrogate.condition(dataset)
-        worth = policy.acquisition(posterior, _known(policy, dataset, posterior.mean.shape[0]), key)
+        worth = policy.acquisition(posterior, known_targets(policy, dataset, posterior.mean.shape[0]), key)
         options = _options(policy, state, dataset, worth)
         ratio = jnp.where(options.open, worth.gain_eur / jnp.maximum(policy.price_eur, _FREE), -jnp.inf)
         candidate, fidelity = jnp.unravel_index(jnp.argmax(ratio), ratio.shape)
@@ -195,7 +195,8 @@ def _options(policy: Policy, state: State, dataset: Dataset, worth: Worth) -> _O
     return _Options(idle & slots & affordable, outcome)
 
 
-def _known(policy: Policy, dataset: Dataset, candidates: int) -> Known:
+def known_targets(policy: Policy, dataset: Dataset, candidates: int) -> Known:
+    """Return the target answers in hand, and the candidates whose measurement failed."""
     measured, value = values(dataset, policy.target, candidates)
     failed = (dataset.status == FAILED) & (dataset.fidelity == policy.target)
     closed = jnp.zeros(candidates, dtype=bool).at[dataset.candidate].max(failed)

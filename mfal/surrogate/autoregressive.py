@@ -82,7 +82,7 @@ class AutoregressiveGP(AbstractSurrogate):
             mean=jnp.broadcast_to(self._prior_mean(), shape) + observed.mean(joint.pool).reshape(shape),
             covariance=joint.pool - expected.reduction(joint.pool),
             offset_mean=offsets.T @ observed.weights,
-            offset_sd=jnp.sqrt(jnp.clip(self.prior.offset_sd**2 - observed.explained(offsets), 0.0)),
+            offset_covariance=jnp.diag(self.prior.offset_sd**2) - observed.explained(offsets),
         )
 
     def fit(self, dataset: Dataset) -> "AutoregressiveGP":
@@ -91,6 +91,11 @@ class AutoregressiveGP(AbstractSurrogate):
         centre, _ = ravel_pytree(self.prior.mean)
         best = minimise(lambda point: self.loss(rebuild(point), dataset), jnp.stack([current, centre]))
         return AutoregressiveGP(self.features, self.prior, rebuild(best))
+
+    @property
+    def paths(self) -> Float[Array, "L L"]:
+        """What level j contributes to fidelity l: products of slopes, zero for j > l."""
+        return _paths(self.parameters)
 
     def loss(self, parameters: Parameters, dataset: Dataset) -> Float[Array, ""]:
         """Return the negative log posterior density of `parameters`, up to a constant."""
@@ -177,9 +182,9 @@ class _Conditioned(eqx.Module):
         scaled = solve_triangular(self.factor, self.mask[:, None] * pool[self.rows], lower=True)
         return scaled.T @ scaled
 
-    def explained(self, cross: Float[Array, "capacity L"]) -> Float[Array, " L"]:
+    def explained(self, cross: Float[Array, "capacity L"]) -> Float[Array, "L L"]:
         scaled = solve_triangular(self.factor, self.mask[:, None] * cross, lower=True)
-        return jnp.sum(scaled**2, axis=0)
+        return scaled.T @ scaled
 
     def negative_log_likelihood(self) -> Float[Array, ""]:
         """Gaussian evidence; padded rows add nothing (Rasmussen and Williams 2006, eq. 2.30)."""

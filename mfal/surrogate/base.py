@@ -18,18 +18,23 @@ class Posterior(eqx.Module):
         mean: shape (candidates, fidelities), in the property's unit.
         covariance: over the flattened (candidates, fidelities), row-major, unit squared.
         offset_mean: learnt systematic offset of each fidelity from the one before it.
-        offset_sd: its standard deviation.
+        offset_covariance: of these offsets.
     """
 
     mean: Float[Array, "n L"]
     covariance: Float[Array, "nL nL"]
     offset_mean: Float[Array, " L"]
-    offset_sd: Float[Array, " L"]
+    offset_covariance: Float[Array, "L L"]
 
     @property
     def variance(self) -> Float[Array, "n L"]:
         """Marginal variances."""
         return jnp.clip(jnp.diagonal(self.covariance), 0.0).reshape(self.mean.shape)
+
+    @property
+    def offset_sd(self) -> Float[Array, " L"]:
+        """Standard deviations of the offsets."""
+        return jnp.sqrt(jnp.clip(jnp.diagonal(self.offset_covariance), 0.0))
 
     def sample(self, count: int, key: PRNGKeyArray) -> Float[Array, "count n L"]:
         """Draw `count` joint samples."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physics.dft.settings import SETTINGS, DFTSettings
-from physics.prototypes import from_record, initial_moments
+from physics.prototypes import as_spglib, from_record, initial_moments
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -35,8 +35,8 @@ def single_point(atoms: "Atoms", settings: DFTSettings) -> dict[str, Any]:
         settings: numerical settings.
 
     Returns:
-        JSON values: ``energy_ev_per_atom`` (extrapolated to zero smearing), ``moment_mub`` (whole cell), ``kpoints``, ``iterations``,
-        ``attempts``, ``setups``, ``gpaw``, ``seconds``; or ``failure`` where no attempt converged.
+        JSON values: ``energy_ev_per_atom`` (extrapolated to zero smearing), ``moment_mub`` (whole cell), ``kpoints``,
+        ``iterations``, ``attempts``, ``gpaw``, ``seconds``; or ``failure`` where no attempt converged.
     """
     from gpaw import KohnShamConvergenceError
 
@@ -59,25 +59,26 @@ def single_point(atoms: "Atoms", settings: DFTSettings) -> dict[str, Any]:
 def kpoint_counts(atoms: "Atoms", k_length_a: float) -> tuple[int, int, int]:
     """Choose a Gamma-centred mesh at least `k_length_a` times as fine as each reciprocal length (without 2 pi).
 
-    The axes of a reduced cell need not be equivalent although symmetry mixes them, and a mesh that breaks a symmetry costs
-    more than a finer one that keeps it: of the meshes up to half as fine again per axis the cheapest is taken.
+    The axes of a reduced cell need not be equivalent although symmetry mixes them, and a mesh that breaks a symmetry
+    costs more than a finer one that keeps it: of the meshes up to `MESH_SLACK` finer the cheapest is taken.
     """
     import spglib
 
     least = np.ceil(np.round(k_length_a * atoms.cell.reciprocal().lengths(), 6)).astype(int)
-    found = spglib.get_symmetry((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), 1e-3)
+    found = spglib.get_symmetry(as_spglib(atoms), 1e-3)
     identity = np.eye(3, dtype=int)
     rotations = np.unique(np.concatenate([found["rotations"], -found["rotations"]] if found else [[identity]]), axis=0)
     axes = [range(count, int(count * MESH_SLACK) + 1) for count in least]
     meshes = sorted(itertools.product(*axes), key=lambda mesh: (math.prod(mesh) / _kept(rotations, mesh), mesh))
-    return meshes[0]
+    first, second, third = meshes[0]
+    return first, second, third
 
 
 def single_point_job(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Answer a queue's job: the energy of ``spec["structure"]`` with ``spec["settings"]``.
 
-    With ``spec["relax_volume"]`` the structure is also calculated at `VOLUME_STRAINS`, and the energy is the lowest of the parabola
-    through the volumes.
+    With ``spec["relax_volume"]`` the structure is also calculated at `VOLUME_STRAINS`, and the energy is the lowest of
+    the parabola through the volumes.
     """
     settings = DFTSettings(**spec["settings"]) if isinstance(spec["settings"], dict) else SETTINGS[spec["settings"]]
     atoms = from_record(spec["structure"])

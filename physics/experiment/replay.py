@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-# Metals with a PBE setup in gpaw-data 1.2.1 and no open f shell (La and Lu stay). Mn is left out: its ground state has 58
-# atoms and complex magnetism, which no quick DFT reference reproduces. Metalloids are left out.
+# Metals with a PBE setup in gpaw-data 1.2.1 and no open f shell (La and Lu stay). Mn is left out: its ground state has
+# 58 atoms and complex magnetism, which no quick reference calculation reproduces. Metalloids are left out.
 METALS = frozenset(
-    "Li Be Na Mg Al K Ca Sc Ti V Cr Fe Co Ni Cu Zn Ga Rb Sr Y Zr Nb Mo Ru Rh Pd Ag Cd In Sn Cs Ba La Lu Hf Ta W Re Os Ir "
-    "Pt Au Hg Tl Pb Bi".split()
+    "Li Be Na Mg Al K Ca Sc Ti V Cr Fe Co Ni Cu Zn Ga Rb Sr Y Zr Nb Mo Ru Rh Pd Ag Cd In Sn "
+    "Cs Ba La Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi".split()
 )
 
 
@@ -57,8 +57,6 @@ def _equiatomic(row: dict[str, Any]) -> MeasuredCompound | None:
     first, second = (element.symbol for element in elements)
     if not {first, second} <= METALS:
         return None
-    error = row["uncertainty"]
-    known = error is not None and math.isfinite(error) and error > 0
-    return MeasuredCompound(
-        composition.reduced_formula, (first, second), row["exp energy"] / 2, error / 2 if known else None
-    )
+    error = row["uncertainty"] or math.nan  # of the formula unit, as the energy
+    uncertainty = error / 2 if math.isfinite(error) else None
+    return MeasuredCompound(composition.reduced_formula, (first, second), row["exp energy"] / 2, uncertainty)

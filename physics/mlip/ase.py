@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -68,9 +68,11 @@ def relax(
     moving = atoms.copy()
     moving.calc = calculator
     volume_a3 = moving.get_volume()
-    optimizer = BFGS(FrechetCellFilter(moving), logfile=None, maxstep=0.1)
+    movable: Any = FrechetCellFilter(moving)  # taken by every optimizer, although annotated otherwise
+    optimizer = BFGS(movable, logfile=None, maxstep=0.1)
     converged, failure = False, None
-    for converged in optimizer.irun(fmax=fmax_ev_per_a, steps=max_steps):
+    for finished in optimizer.irun(fmax=fmax_ev_per_a, steps=max_steps):
+        converged = bool(finished)
         failure = _out_of_bounds(moving, volume_a3)
         if optimizer.nsteps == PATIENCE_STEPS and failure is None:
             failure = _hopeless(float(moving.get_potential_energy()) / len(moving), hopeless_above_ev_per_atom)

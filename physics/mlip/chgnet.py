@@ -35,8 +35,8 @@ class ChgnetPotential:
         import torch
         from pymatgen.io.ase import AseAtomsAdaptor
 
-        converter = self.model.graph_converter
-        graphs = [converter(AseAtomsAdaptor.get_structure(atoms)) for atoms in structures]
+        adapt: Any = AseAtomsAdaptor.get_structure  # annotated for its own subclass of Atoms
+        graphs = [self.model.graph_converter(adapt(atoms)) for atoms in structures]
         with torch.no_grad():
             answers = self.model.predict_graph(graphs, task="e", batch_size=16)
         answers = answers if len(graphs) > 1 else [answers]
@@ -60,7 +60,7 @@ def load(weights: str = "0.3.0") -> ChgnetPotential:
     from importlib.resources import files
 
     import torch
-    from chgnet.model import CHGNet
+    from chgnet.model.model import CHGNet
 
     if weights not in WEIGHTS:
         raise ValueError(f"CHGNet has no {weights=}; known: {sorted(WEIGHTS)}")

@@ -1,7 +1,7 @@
 """The lowest of several prototypes by a machine-learned potential, and the elements that it is compared with.
 
-Cheap first: each prototype is scanned over volumes with energies alone, only those close to the lowest are relaxed, and a
-relaxation that stays far above the best one so far is given up.
+Cheap first: each prototype is scanned over volumes with energies alone, only those close to the lowest are relaxed, and
+a relaxation that stays far above the best one so far is given up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physics.mlip.ase import Potential, relax
-from physics.prototypes import as_record, build, elemental_reference, elemental_volume_a3, orderings, primitive
+from physics.prototypes import (
+    as_record,
+    as_spglib,
+    build,
+    elemental_reference,
+    elemental_volume_a3,
+    orderings,
+    primitive,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -48,10 +56,10 @@ def ground_state(first: str, second: str, prototypes: Sequence[str], potential: 
         potential: energies, forces and stress.
 
     Returns:
-        JSON values: ``energy_ev_per_atom``, ``prototype``, ``space_group``, ``structure``, ``prototypes`` (energy of each, eV/atom,
-        relative to the lowest), ``steps``; or ``failure`` with the reasons where no prototype could be relaxed.
+        JSON values: ``energy_ev_per_atom``, ``prototype``, ``space_group``, ``structure``, ``prototypes`` (energy of
+        each above the lowest, eV/atom), ``steps``; or ``failure`` with the reasons where none could be relaxed.
     """
-    scans = [scan(name, *order, potential) for name in prototypes for order in orderings(name, first, second)]
+    scans = [scan(name, a, b, potential) for name in prototypes for a, b in orderings(name, first, second)]
     scans.sort(key=lambda candidate: candidate.energy_ev_per_atom)
     limit = scans[0].energy_ev_per_atom + SCAN_WINDOW_EV_PER_ATOM
     energies = {candidate.label: candidate.energy_ev_per_atom for candidate in scans}
@@ -101,13 +109,14 @@ def describe(atoms: "Atoms") -> dict[str, Any]:
     import spglib
 
     ideal = primitive(atoms, IDEALISATION_A)
-    found = spglib.get_symmetry_dataset((ideal.cell.array, ideal.get_scaled_positions(), ideal.numbers), 1e-3)
+    found = spglib.get_symmetry_dataset(as_spglib(ideal), 1e-3)
     return {"structure": as_record(ideal), "space_group": int(found.number) if found else 1}
 
 
 def ground_state_job(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Answer a queue's job: `ground_state` of ``spec["elements"]`` over ``spec["prototypes"]`` by CHGNet."""
-    return ground_state(*spec["elements"], spec["prototypes"], _chgnet(spec["weights"]))
+    first, second = spec["elements"]
+    return ground_state(first, second, spec["prototypes"], _chgnet(spec["weights"]))
 
 
 def element_job(spec: Mapping[str, Any]) -> dict[str, Any]:

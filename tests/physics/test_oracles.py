@@ -91,7 +91,7 @@ def test_replay(context, pool):
     oracle.submit([query])
     (found,) = oracle.collect()
     assert found.value == pytest.approx(-1.0862, abs=1e-4)
-    assert found.noise_sd == pytest.approx(0.112, abs=1e-3)
+    assert found.noise_sd == pytest.approx(0.056, abs=1e-3)
     assert found.price_eur == 500.0
     oracle.submit([query])
     assert oracle.collect() == []

@@ -69,7 +69,7 @@ def test_orderings_only_where_they_differ():
 
 
 def test_unknown_prototype_names_the_known_ones():
-    with pytest.raises(ValueError, match="B99.*B33"):
+    with pytest.raises(ValueError, match=r"B99.*B33"):
         build("B99", "Zr", "Pt", 18.0)
 
 

@@ -1,0 +1,149 @@
+"""Plots of a campaign as inline SVG."""
+
+import io
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mfal.baselines.random import hits_after
+from mfal.errors import MissingExtraError
+from mfal.report.relation import Relation
+from mfal.report.summary import Summary
+
+_INK, _OURS, _FUNNEL, _RANDOM, _SOFT = "#22303c", "#0b6e75", "#c4661f", "#8a8f98", "#d9dee3"
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mfal",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+}
+
+
+def money_plot(summary: Summary) -> str:
+    """Draw what was measured, and the hits found, against the money spent."""
+    return _draw(lambda plt: _money(plt, summary))
+
+
+def spend_plot(summary: Summary) -> str:
+    """Draw answers and money by fidelity."""
+    return _draw(lambda plt: _spend(plt, summary))
+
+
+def parity_plot(relations: Sequence[Relation], target: str, unit: str) -> str:
+    """Draw the target against every other fidelity, with the relation that was learnt."""
+    return _draw(lambda plt: _parity(plt, relations, target, unit))
+
+
+def _draw(paint: Callable) -> str:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "report") from error
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context(_STYLE):
+        figure = paint(plt)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+        plt.close(figure)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _money(plt, summary: Summary):
+    figure, panels = plt.subplots(1, 2 if summary.score else 1, figsize=(10.5, 3.6), squeeze=False)
+    rows = [row for row in summary.measured if row.value is not None]
+    _best_so_far(panels[0][0], rows, summary)
+    if summary.score:
+        _hits(panels[0][1], rows, summary)
+    figure.tight_layout(w_pad=3)
+    return figure
+
+
+def _best_so_far(axes, rows, summary: Summary) -> None:
+    money, values = [row.total_eur for row in rows], np.array([row.value for row in rows])
+    best = summary.sign * np.minimum.accumulate(summary.sign * values) if len(values) else values
+    axes.errorbar(money, values, [row.noise_sd or 0.0 for row in rows], fmt="o", color=_OURS, ms=4.5, lw=1, label="measured")
+    axes.step(money, best, where="post", color=_INK, lw=1.4, label="best so far")
+    for row in rows:
+        axes.annotate(row.candidate, (row.total_eur, row.value), xytext=(4, 5), textcoords="offset points", fontsize=8)
+    axes.set(title="Measured, in order of spending", xlabel="EUR spent", ylabel=f"{_label(summary)}")
+    axes.set_xlim(left=0)
+    axes.legend(loc="best", fontsize=8)
+
+
+def _hits(axes, rows, summary: Summary) -> None:
+    score = summary.score
+    if score is None:
+        return
+    target = next(section for section in summary.config.fidelity if section.target)
+    found = np.cumsum([row.candidate in score.hits for row in rows])
+    last = summary.config.campaign.budget_eur
+    axes.step([0.0, *[r.total_eur for r in rows]], [0, *found], where="post", color=_OURS, lw=2.4, label="mfal")
+    if score.funnel:
+        curve = [(eur, hits) for eur, hits in score.funnel if eur <= last * 1.001]
+        axes.step(*zip(*curve, strict=True), where="post", color=_FUNNEL, lw=1.8, ls="--", label=f"funnel ({score.screening})")
+    counts = np.arange(0, int(last // target.price_eur) + 1)
+    pool = max(len(score.funnel) - 1, len(rows), len(score.hits))
+    bands = np.array([hits_after(int(n), len(score.hits), pool, 0.8) for n in counts if n <= pool])
+    axes.fill_between(counts[: len(bands)] * target.price_eur, bands[:, 1], bands[:, 2], step="post", color=_SOFT, alpha=0.7)
+    axes.plot(counts[: len(bands)] * target.price_eur, bands[:, 0], color=_RANDOM, lw=1.4, label="random, mean and 80 %")
+    axes.axhline(len(score.hits), color=_INK, lw=0.6)
+    axes.set(title=f"True best {len(score.hits)} found", xlabel="EUR spent", ylabel="hits", xlim=(0, last))
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.legend(loc="center right", fontsize=8)
+
+
+def _spend(plt, summary: Summary):
+    figure, axes = plt.subplots(figsize=(10.5, 0.62 * len(summary.paid) + 0.9))
+    names, money = list(summary.paid)[::-1], np.array(list(summary.paid.values()))[::-1]
+    shown = np.maximum(money, 1e-3)
+    axes.barh(names, shown, color=[_OURS if name == _target(summary) else _FUNNEL for name in names], height=0.6)
+    for row, name in enumerate(names):
+        failed = f", {summary.failed[name]} failed" if summary.failed[name] else ""
+        axes.annotate(f"EUR {money[row]:,.2f} for {summary.asked[name]} answers{failed}", (shown[row], row),
+                      xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)  # fmt: skip
+    axes.set(xscale="log", xlabel="EUR, logarithmic")
+    axes.set_xlim(1e-3, summary.config.campaign.budget_eur * 60)
+    return figure
+
+
+def _parity(plt, relations: Sequence[Relation], target: str, unit: str):
+    figure, panels = plt.subplots(1, max(len(relations), 1), figsize=(10.5, 4.2), squeeze=False)
+    for axes, relation in zip(panels[0], relations, strict=False):
+        if not len(relation.x):
+            axes.set(title=f"{relation.fidelity}: no pairs yet", xticks=[], yticks=[])
+            continue
+        ends = np.array([min(*relation.x, *relation.y), max(*relation.x, *relation.y)])
+        ends = ends + np.array([-0.06, 0.06]) * np.ptp(ends)
+        centre = relation.slope * ends + relation.offset
+        axes.fill_between(ends, centre - relation.offset_sd, centre + relation.offset_sd, color=_SOFT, alpha=0.8)
+        axes.plot(ends, ends, color=_RANDOM, lw=1, ls=":", label="equal")
+        axes.plot(ends, centre, color=_FUNNEL, lw=1.6, label="learnt relation")
+        axes.errorbar(relation.x, relation.y, relation.y_sd, fmt="o", color=_OURS, ms=5, lw=1)
+        for x, y, name in zip(relation.x, relation.y, relation.candidates, strict=True):
+            axes.annotate(name, (x, y), xytext=(5, -3), textcoords="offset points", fontsize=7.5)
+        axes.set(title=f"{relation.fidelity}: slope {relation.slope:.2f}, offset {relation.offset:+.3f} ± {relation.offset_sd:.3f}",
+                 xlabel=f"{relation.fidelity}, {unit}", ylabel=f"{target}, {unit}", xlim=ends, ylim=ends)  # fmt: skip
+        axes.legend(loc="upper left", fontsize=8)
+    figure.tight_layout(w_pad=3)
+    return figure
+
+
+def _label(summary: Summary) -> str:
+    return f"{summary.config.property.name.replace('_', ' ')}, {summary.config.property.unit}"
+
+
+def _target(summary: Summary) -> str:
+    return next(section.name for section in summary.config.fidelity if section.target)
