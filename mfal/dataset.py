@@ -66,14 +66,19 @@ def grow(dataset: Dataset, capacity: int) -> Dataset:
     return Dataset(*(jnp.concatenate(pair) for pair in zip(_fields(dataset), _fields(blank), strict=True)))
 
 
-def add_pending(dataset: Dataset, candidate: Int[Array, ""], fidelity: Int[Array, ""]) -> Dataset:
-    """Append one pending row; without a free row nothing is written, so keep `count` below capacity."""
+def add_pending(
+    dataset: Dataset, candidate: Int[Array, ""], fidelity: Int[Array, ""], noise_variance: Float[Array, ""]
+) -> Dataset:
+    """Append one row whose answer is expected with `noise_variance`.
+
+    Without a free row nothing is written, so keep `count` below capacity.
+    """
     row = dataset.count
     return Dataset(
         dataset.candidate.at[row].set(candidate.astype(dataset.candidate.dtype), mode="drop"),
         dataset.fidelity.at[row].set(fidelity.astype(dataset.fidelity.dtype), mode="drop"),
         dataset.value,
-        dataset.noise_variance,
+        dataset.noise_variance.at[row].set(noise_variance, mode="drop"),
         dataset.status.at[row].set(PENDING, mode="drop"),
     )
 

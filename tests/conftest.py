@@ -2,6 +2,8 @@
 
 from jaxtyping import install_import_hook
 
+import tests.checking  # noqa: F401
+
 # Before the first import of mfal: every annotated array is checked against its shape at each call.
 _HOOK = install_import_hook("mfal", "tests.checking.check")
 

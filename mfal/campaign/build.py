@@ -11,13 +11,13 @@ from mfal.acquisition.value import HitValue
 from mfal.campaign.config import CampaignConfig
 from mfal.campaign.policy import Policy, State, initial_state
 from mfal.dataset import empty_dataset
-from mfal.errors import CampaignFileError, MfalError, OracleError
+from mfal.errors import CampaignFileError, MfalError, OracleError, UnknownPluginError
 from mfal.oracle import Oracle, OracleContext, load_plugin
 from mfal.space.pool import Pool
 from mfal.surrogate.autoregressive import AutoregressiveGP, default_prior
 
 # All rows that a small pool can ever need fit at once; larger pools grow by doubling.
-FIRST_CAPACITY = 512
+FIRST_CAPACITY, BUCKET = 512, 64
 
 
 def build_pool(config: CampaignConfig) -> Pool:
@@ -43,7 +43,7 @@ def build_oracles(config: CampaignConfig, pool: Pool, directory: Path) -> dict[s
         context = OracleContext(directory, cache, fidelity, pool, config.compute.workers)
         try:
             oracle = load_plugin("mfal.oracles", fidelity.oracle)(context)
-        except CampaignFileError as error:
+        except (CampaignFileError, UnknownPluginError) as error:
             raise CampaignFileError(f"[[fidelity]] {fidelity.name}: {error}") from error
         if not isinstance(oracle, Oracle):
             raise OracleError(f"{fidelity.oracle=} of {fidelity.name=} lacks submit, collect, running or close")
@@ -90,6 +90,6 @@ def _first_state(config: CampaignConfig, pool: Pool, policy: Policy) -> State:
     features = jnp.asarray(pool.features)
     fidelities = len(config.fidelity)
     prior = default_prior(config.property.typical_value, config.property.typical_spread, features.shape[1], fidelities)
-    capacity = min(FIRST_CAPACITY, 2 ** math.ceil(math.log2(len(pool) * fidelities)))
+    capacity = min(FIRST_CAPACITY, BUCKET * math.ceil(len(pool) * fidelities / BUCKET))
     surrogate = AutoregressiveGP(features, prior, prior.mean)
     return initial_state(surrogate, empty_dataset(max(capacity, policy.batch)), fidelities)

@@ -119,8 +119,8 @@ def load(path: Path, fast: bool = False) -> CampaignConfig:
     if fast and not overrides:
         raise CampaignFileError(f"{path}: --fast needs a [fast] table with the keys to override; add one or drop --fast")
     # The short form is checked even when it is not used: a file is right or wrong as a whole.
-    short = parse(merge(raw, overrides, path), path, text) if overrides else None
     full = parse(raw, path, text)
+    short = parse(merge(raw, overrides, path), path, text) if overrides else None
     return short if fast and short is not None else full
 
 
@@ -137,10 +137,14 @@ def parse(raw: Mapping[str, Any], path: Path, text: str = "") -> CampaignConfig:
 
 def merge(raw: Mapping[str, Any], overrides: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return `raw` with the keys of the ``[fast]`` table replaced; its ``fidelity`` table goes by name."""
-    rungs = {section.get("name"): section for section in raw.get("fidelity", [])}
+    if not isinstance(overrides, Mapping) or not isinstance(overrides.get("fidelity", {}), Mapping):
+        raise CampaignFileError(f"{path}: [fast] must be a table; write [fast.campaign] or [fast.fidelity.NAME]")
+    rungs = {section["name"]: section for section in raw["fidelity"]}
     for name in overrides.get("fidelity", {}):
         if name not in rungs:
             raise CampaignFileError(f"{path}: [fast.fidelity.{name}]: no fidelity has that name; known: {list(rungs)}")
+        if not isinstance(overrides["fidelity"][name], Mapping):
+            raise CampaignFileError(f"{path}: [fast.fidelity.{name}] must be a table of keys to override")
     plain = {key: value for key, value in overrides.items() if key != "fidelity"}
     merged = _merged(raw, plain)
     merged["fidelity"] = [_merged(rung, overrides.get("fidelity", {}).get(name, {})) for name, rung in rungs.items()]

@@ -113,7 +113,9 @@ def after_decision(rules_: Rules, progress: Progress, payload: Mapping[str, Any]
     flights = tuple(Flight(q, progress.hours + ladder[q.fidelity].latency_hours) for q in queries)
     return replace(
         progress,
-        state=_commit(_with_room(rules_.policy, progress.state), candidate, fidelity, jnp.asarray(len(queries))),
+        state=_commit(
+            rules_.policy, _with_room(rules_.policy, progress.state), candidate, fidelity, jnp.asarray(len(queries))
+        ),
         flights=progress.flights + flights,
         decisions=progress.decisions + 1,
         undecided=False,

@@ -122,7 +122,9 @@ def propose(policy: Policy, state: State, key: PRNGKeyArray) -> Proposal:
                    posterior.mean[candidate, policy.target], spread)  # fmt: skip
         proposal = _write(proposal, row, entries, found, options.outcome)
         dataset = jax.tree.map(
-            lambda new, old: jnp.where(found, new, old), add_pending(dataset, candidate, fidelity), dataset
+            lambda new, old: jnp.where(found, new, old),
+            add_pending(dataset, candidate, fidelity, policy.noise_variance[fidelity]),
+            dataset,
         )
         return proposal, dataset, found & (proposal.count < policy.batch)
 
@@ -130,11 +132,13 @@ def propose(policy: Policy, state: State, key: PRNGKeyArray) -> Proposal:
     return jax.lax.while_loop(unfinished, choose, start)[0]
 
 
-def commit(state: State, candidate: Int[Array, " batch"], fidelity: Int[Array, " batch"], count: Array) -> State:
+def commit(
+    policy: Policy, state: State, candidate: Int[Array, " batch"], fidelity: Int[Array, " batch"], count: Int[Array, ""]
+) -> State:
     """Return the state with the first `count` queries pending."""
 
     def add(dataset: Dataset, row: tuple[Array, Array, Array]) -> tuple[Dataset, None]:
-        grown = add_pending(dataset, row[0], row[1])
+        grown = add_pending(dataset, row[0], row[1], policy.noise_variance[row[1]])
         return jax.tree.map(lambda new, old: jnp.where(row[2], new, old), grown, dataset), None
 
     use = jnp.arange(candidate.shape[0]) < count
@@ -179,20 +183,20 @@ def _options(policy: Policy, state: State, dataset: Dataset, worth: Worth) -> _O
     working = state.failures < policy.failure_limit
     possible = ~asked & ready & working & working[policy.target]
     paying = possible & (worth.gain_eur > policy.price_eur)
-    price = jnp.where(paying, policy.price_eur, jnp.inf)
-    cheapest = paying & (jnp.arange(fidelities) == jnp.argmin(price, axis=1)[:, None])
     slots = policy.capacity > jnp.sum(pending, axis=0)
     committed = state.spent_eur + jnp.sum(pending * policy.price_eur)
     # Information is worth its price only while the measurement that it is for can still be paid.
     follow_up = jnp.where(jnp.arange(fidelities) == policy.target, 0.0, policy.price_eur[policy.target])
     affordable = committed + policy.price_eur + follow_up <= policy.budget_eur
+    price = jnp.where(paying & affordable, policy.price_eur, jnp.inf)
+    cheapest = paying & affordable & (jnp.arange(fidelities) == jnp.argmin(price, axis=1)[:, None])
     idle = cheapest & ~pending.any(axis=1, keepdims=True)
     outcome = jnp.select(
         [pending.any(), paying.any() & ~(paying & affordable).any(), possible.any()],
         [Outcome.WAITING, Outcome.BUDGET_SPENT, Outcome.NOTHING_PAYS],
         Outcome.NOTHING_LEFT,
     )
-    return _Options(idle & slots & affordable, outcome)
+    return _Options(idle & slots, outcome)
 
 
 def known_targets(policy: Policy, dataset: Dataset, candidates: int) -> Known:

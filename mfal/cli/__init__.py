@@ -23,3 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MfalError as error:
         print(f"mfal: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("mfal: interrupted before anything was decided", file=sys.stderr)
+        return 130

@@ -1,7 +1,7 @@
 """Show a running campaign, and leave it resumable whatever ends it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from rich.table import Table
 
 from mfal.campaign.config import CampaignConfig
 from mfal.campaign.loop import Campaign, paid_by_fidelity
+from mfal.oracle import Observation
 
 INTERRUPTED = 130
 _LINES = 8
+_LOG_WIDTH = 118
 
 
 def say_started(config: CampaignConfig, directory: Path) -> None:
@@ -33,6 +35,8 @@ def drive(open_campaign: Callable[[], Campaign], directory: Path) -> int:
     Ctrl-C and errors leave the campaign resumable; the way to go on is printed.
     """
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_LOG_WIDTH)
     # jaxlib warns about missing accelerators at start; that is no news on a workstation.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.ERROR)
     campaign = open_campaign()
@@ -69,21 +73,28 @@ def _conclude(directory: Path, console: Console) -> None:
 
 
 class _Lines:
-    """Without a terminal: one line a decision or landing."""
+    """Without a terminal: a few lines for every decision and every landing."""
 
     def __init__(self, console: Console):
-        self._console, self._decisions, self._answers = console, -1, 0
+        self._console, self._decided, self._answers = console, -1, 0
 
     def __call__(self, campaign: Campaign) -> None:
-        progress = campaign.progress
-        if progress.decisions != self._decisions and campaign.last_decision:
-            self._decisions = progress.decisions
-            for query in campaign.last_decision["queries"][:3]:
-                self._console.print(f"day {progress.hours / 24:6.2f}  ask {_reason(query)}", highlight=False)
-        for observation in progress.observations[self._answers :][-3:]:
-            value = observation.failure or f"{observation.value:+.4f} {campaign.config.property.unit}"
-            self._console.print(f"day {progress.hours / 24:6.2f}  got {observation.key}: {value}", highlight=False)
-        self._answers = len(progress.observations)
+        decision, day = campaign.last_decision, campaign.progress.hours / 24
+        fresh = campaign.progress.observations[self._answers :]
+        self._answers += len(fresh)
+        self._say(day, [f"got {o.key}: {_answer(o, campaign.config.property.unit)}" for o in fresh])
+        if decision and decision["index"] != self._decided:
+            self._decided = decision["index"]
+            self._say(day, [f"ask {_reason(query)}" for query in decision["queries"]])
+
+    def _say(self, day: float, lines: Sequence[str]) -> None:
+        more = [f"... and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
+        for line in [*lines[:_LINES], *more]:
+            self._console.print(f"day {day:6.2f}  {line}", highlight=False, soft_wrap=True)
+
+
+def _answer(observation: Observation, unit: str) -> str:
+    return f"failed, {observation.failure}" if observation.value is None else f"{observation.value:+.4f} {unit}"
 
 
 def _reason(query: Mapping[str, Any]) -> str:

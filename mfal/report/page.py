@@ -76,11 +76,11 @@ def _score_cards(summary: Summary) -> list[Card]:
 
 
 def _plots(reading: Reading) -> dict[str, str]:
-    summary, ladder = reading.summary, reading.rules.ladder
+    summary = reading.summary
     return {
         "money_svg": money_plot(summary),
         "spend_svg": spend_plot(summary),
-        "parity_svg": parity_plot(relations(reading.rules, reading.progress), ladder.target, ladder.unit),
+        "parity_svg": parity_plot(relations(reading.rules, reading.progress), summary.config.property.unit),
     }
 
 

@@ -11,6 +11,7 @@ from mfal.report.relation import Relation
 from mfal.report.summary import Summary
 
 _INK, _OURS, _FUNNEL, _RANDOM, _SOFT = "#22303c", "#0b6e75", "#c4661f", "#8a8f98", "#d9dee3"
+_NAMED = 12
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mfal",
@@ -39,9 +40,9 @@ def spend_plot(summary: Summary) -> str:
     return _draw(lambda plt: _spend(plt, summary))
 
 
-def parity_plot(relations: Sequence[Relation], target: str, unit: str) -> str:
-    """Draw the target against every other fidelity, with the relation that was learnt."""
-    return _draw(lambda plt: _parity(plt, relations, target, unit))
+def parity_plot(relations: Sequence[Relation], unit: str) -> str:
+    """Draw fidelities against each other, with the relation that was learnt."""
+    return _draw(lambda plt: _parity(plt, relations, unit))
 
 
 def _draw(paint: Callable) -> str:
@@ -119,26 +120,32 @@ def _spend(plt, summary: Summary):
     return figure
 
 
-def _parity(plt, relations: Sequence[Relation], target: str, unit: str):
-    figure, panels = plt.subplots(1, max(len(relations), 1), figsize=(10.5, 4.2), squeeze=False)
+def _parity(plt, relations: Sequence[Relation], unit: str):
+    columns = max(len(relations), 1)
+    figure, panels = plt.subplots(1, columns, figsize=(max(10.5, 3.6 * columns), 4.0), squeeze=False)
     for axes, relation in zip(panels[0], relations, strict=False):
-        if not len(relation.x):
-            axes.set(title=f"{relation.fidelity}: no pairs yet", xticks=[], yticks=[])
-            continue
-        ends = np.array([min(*relation.x, *relation.y), max(*relation.x, *relation.y)])
-        ends = ends + np.array([-0.06, 0.06]) * np.ptp(ends)
-        centre = relation.slope * ends + relation.offset
-        axes.fill_between(ends, centre - relation.offset_sd, centre + relation.offset_sd, color=_SOFT, alpha=0.8)
-        axes.plot(ends, ends, color=_RANDOM, lw=1, ls=":", label="equal")
-        axes.plot(ends, centre, color=_FUNNEL, lw=1.6, label="learnt relation")
-        axes.errorbar(relation.x, relation.y, relation.y_sd, fmt="o", color=_OURS, ms=5, lw=1)
-        for x, y, name in zip(relation.x, relation.y, relation.candidates, strict=True):
-            axes.annotate(name, (x, y), xytext=(5, -3), textcoords="offset points", fontsize=7.5)
-        axes.set(title=f"{relation.fidelity}: slope {relation.slope:.2f}, offset {relation.offset:+.3f} ± {relation.offset_sd:.3f}",
-                 xlabel=f"{relation.fidelity}, {unit}", ylabel=f"{target}, {unit}", xlim=ends, ylim=ends)  # fmt: skip
-        axes.legend(loc="upper left", fontsize=8)
+        axes.set(xlabel=f"{relation.lower}, {unit}", ylabel=f"{relation.upper}, {unit}")
+        if len(relation.x):
+            _pairs(axes, relation)
+        else:
+            axes.set(title="no pairs yet", xticks=[], yticks=[])
     figure.tight_layout(w_pad=3)
     return figure
+
+
+def _pairs(axes, relation: Relation) -> None:
+    low, high = min(*relation.x, *relation.y), max(*relation.x, *relation.y)
+    ends = np.array([low, high]) + 0.1 * max(high - low, 1e-3) * np.array([-1.0, 1.0])
+    centre = relation.slope * ends + relation.offset
+    axes.fill_between(ends, centre - relation.offset_sd, centre + relation.offset_sd, color=_SOFT, alpha=0.8)
+    axes.plot(ends, ends, color=_RANDOM, lw=1, ls=":", label="equal")
+    axes.plot(ends, centre, color=_FUNNEL, lw=1.6, label="learnt relation")
+    axes.errorbar(relation.x, relation.y, relation.y_sd, fmt="o", color=_OURS, ms=4.5, lw=1)
+    if len(relation.x) <= _NAMED:
+        for x, y, name in zip(relation.x, relation.y, relation.candidates, strict=True):
+            axes.annotate(name, (x, y), xytext=(5, -3), textcoords="offset points", fontsize=7.5)
+    axes.set(title=f"slope {relation.slope:.2f}, offset {relation.offset:+.3f} ± {relation.offset_sd:.3f}", xlim=ends, ylim=ends)
+    axes.legend(loc="upper left", fontsize=8)
 
 
 def _label(summary: Summary) -> str:

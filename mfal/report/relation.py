@@ -10,26 +10,29 @@ import numpy as np
 from mfal.campaign.history import Progress, Rules
 from mfal.campaign.policy import Policy, State, known_targets
 from mfal.dataset import Dataset
+from mfal.oracle import Observation
 from mfal.surrogate.autoregressive import AutoregressiveGP
 from mfal.types import Array
 
 
 @dataclass(frozen=True)
 class Relation:
-    """Target against one other fidelity: target = slope x value + offset.
+    """One fidelity against a cheaper-modelled one: upper = slope x lower + offset.
 
     Attributes:
-        fidelity: its name.
-        slope: product of the learnt slopes up to the target.
+        lower: name of the one that is modelled first.
+        upper: name of the other.
+        slope: product of the learnt slopes between them.
         offset: learnt systematic difference, in the property's unit.
         offset_sd: its standard deviation.
-        candidates: those measured at both.
-        x: values at the fidelity.
-        y: values at the target.
-        y_sd: reported uncertainty at the target, zero where none was reported.
+        candidates: those with an answer from both.
+        x: answers of `lower`.
+        y: answers of `upper`.
+        y_sd: reported uncertainty of these, zero where none was reported.
     """
 
-    fidelity: str
+    lower: str
+    upper: str
     slope: float
     offset: float
     offset_sd: float
@@ -50,18 +53,13 @@ class Forecast:
 
 
 def relations(rules: Rules, progress: Progress) -> list[Relation]:
-    """Return the learnt relation of every other fidelity to the target."""
+    """Return the learnt relation between neighbours in the ladder, and of everything to the target."""
     surrogate = progress.state.surrogate
     if not isinstance(surrogate, AutoregressiveGP):
         return []
     target = rules.ladder.target_index
-    links = eqx.filter_jit(_links)(surrogate, progress.state.dataset, target)
-    slopes, offsets, deviations = (np.asarray(array) for array in links)
-    others = [(level, name) for level, name in enumerate(rules.ladder.names) if level < target]
-    return [
-        _relation(rules, progress, name, float(slopes[level]), float(offsets[level]), float(deviations[level]), target)
-        for level, name in others
-    ]
+    pairs = {(level, level + 1) for level in range(len(rules.ladder) - 1)} | {(level, target) for level in range(target)}
+    return [_relation(rules, progress, surrogate, lower, upper) for lower, upper in sorted(pairs, key=lambda p: p[::-1])]
 
 
 def forecasts(rules: Rules, progress: Progress) -> list[Forecast]:
@@ -74,12 +72,11 @@ def forecasts(rules: Rules, progress: Progress) -> list[Forecast]:
     return sorted(rows, key=lambda row: -row.probability)
 
 
-def _links(surrogate: AutoregressiveGP, dataset: Dataset, target: int) -> tuple[Array, Array, Array]:
-    posterior, paths = surrogate.condition(dataset), surrogate.paths[target]
-    levels = jnp.arange(paths.shape[0])
-    above = (levels > levels[:, None]) * paths
-    variance = jnp.einsum("li,ij,lj->l", above, posterior.offset_covariance, above)
-    return paths, above @ posterior.offset_mean, jnp.sqrt(jnp.clip(variance, 0.0))
+def _link(surrogate: AutoregressiveGP, dataset: Dataset, lower: int, upper: int) -> tuple[Array, Array, Array]:
+    posterior, paths = surrogate.condition(dataset), surrogate.paths[upper]
+    above = jnp.where(jnp.arange(paths.shape[0]) > lower, paths, 0.0)
+    variance = above @ posterior.offset_covariance @ above
+    return paths[lower], above @ posterior.offset_mean, jnp.sqrt(jnp.clip(variance, 0.0))
 
 
 def _predict(policy: Policy, state: State) -> tuple[Array, Array, Array, Array]:
@@ -90,12 +87,17 @@ def _predict(policy: Policy, state: State) -> tuple[Array, Array, Array, Array]:
     return posterior.mean[:, policy.target], sd, worth.probability, ~(known.measured | known.closed)
 
 
-def _relation(rules: Rules, progress: Progress, name: str, slope: float, offset: float, sd: float, target: int) -> Relation:
-    cheap = {o.candidate: o.value for o in progress.observations if o.fidelity == name and o.value is not None}
-    both = [
-        (o.candidate, cheap[o.candidate], o.value, o.noise_sd or 0.0)
-        for o in progress.observations
-        if o.fidelity == rules.ladder.names[target] and o.value is not None and o.candidate in cheap
-    ]
-    names, x, y, y_sd = zip(*both, strict=True) if both else ((), (), (), ())
-    return Relation(name, slope, offset, sd, names, np.array(x), np.array(y), np.array(y_sd))
+def _relation(rules: Rules, progress: Progress, surrogate: AutoregressiveGP, lower: int, upper: int) -> Relation:
+    slope, offset, sd = (float(x) for x in eqx.filter_jit(_link)(surrogate, progress.state.dataset, lower, upper))
+    below, above = (_answers(progress, rules.ladder.names[level]) for level in (lower, upper))
+    both = tuple(name for name in above if name in below)
+    return Relation(
+        rules.ladder.names[lower], rules.ladder.names[upper], slope, offset, sd, both,
+        x=np.array([below[name].value for name in both]),
+        y=np.array([above[name].value for name in both]),
+        y_sd=np.array([above[name].noise_sd or 0.0 for name in both]),
+    )  # fmt: skip
+
+
+def _answers(progress: Progress, fidelity: str) -> dict[str, Observation]:
+    return {o.candidate: o for o in progress.observations if o.fidelity == fidelity and o.value is not None}

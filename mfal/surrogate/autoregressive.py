@@ -17,7 +17,7 @@ from mfal.dataset import Dataset
 from mfal.surrogate.base import AbstractSurrogate, Posterior
 from mfal.surrogate.fit import minimise
 from mfal.surrogate.kernels import smooth_covariance
-from mfal.types import Array, Float
+from mfal.types import Array, Float, Int
 
 
 class Parameters(eqx.Module):
@@ -124,7 +124,7 @@ def default_prior(typical_value: float, typical_spread: float, features: int, fi
     first = jnp.arange(fidelities) == 0
     spread = jnp.log(typical_spread)
 
-    def level(at_first: float, above: float) -> Float[Array, " L"]:
+    def level(at_first: float | Array, above: float | Array) -> Float[Array, " L"]:
         return jnp.where(first, at_first, above).astype(jnp.float64)
 
     mean = Parameters(
@@ -153,7 +153,7 @@ class _Joint(eqx.Module):
 class _Conditioned(eqx.Module):
     """One Cholesky factor of the covariance of some rows, padded rows being independent of everything."""
 
-    rows: Float[Array, " capacity"]
+    rows: Int[Array, " capacity"]
     mask: Float[Array, " capacity"]
     factor: Float[Array, "capacity capacity"]
     residual: Float[Array, " capacity"]

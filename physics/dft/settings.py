@@ -36,5 +36,5 @@ class DFTSettings:
 
 
 FAST = DFTSettings("fast", "PBE", 250.0, 14.0, 0.2, 1e-3, 1e-3, 1e-5, 80)
-MODERATE = DFTSettings("moderate", "PBE", 300.0, 18.0, 0.15, 1e-4, 5e-4, 1e-6, 120)
+MODERATE = DFTSettings("moderate", "PBE", 300.0, 18.0, 0.3, 1e-4, 5e-4, 1e-6, 120)
 SETTINGS = {settings.name: settings for settings in (FAST, MODERATE)}

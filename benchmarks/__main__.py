@@ -1,0 +1,35 @@
+"""Run one benchmark: a table for people and, with ``--json``, one JSON object as the last line."""
+
+import argparse
+import json
+import sys
+from importlib import import_module
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.record import context
+
+NAMES = ("first_campaign",)
+
+
+def main() -> int:
+    """Run the named benchmark and print what it measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--smoke", action="store_true", help="the short form, for checking that it runs")
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options = parser.parse_args()
+    figures = import_module(f"benchmarks.{options.name}").measure(options.smoke)
+    result = {"benchmark": options.name, "smoke": options.smoke, **context(), **figures}
+    table = Table("figure", "value", title=options.name)
+    for name, value in result.items():
+        table.add_row(name, str(value))
+    Console().print(table)
+    if options.json:
+        print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

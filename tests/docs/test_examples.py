@@ -1,0 +1,61 @@
+"""The example of the README runs, in its short form, with real CHGNet and GPAW calculations."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mfal.ledger import EventKind, read_events
+
+ROOT = Path(__file__).parents[2]
+
+
+def mfal(*arguments: object) -> str:
+    command = [sys.executable, "-m", "mfal.cli", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("example")
+    text = (ROOT / "examples/intermetallics.toml").read_text(encoding="utf-8")
+    file = place / "intermetallics.toml"
+    file.write_text(text.replace('cache = "runs/cache"', f'cache = "{place}/cache"'), encoding="utf-8")
+    mfal("run", file, "--fast", "--directory", place / "run")
+    return place / "run"
+
+
+def test_every_fidelity_really_answered(campaign):
+    observations = [e.payload for e in read_events(campaign) if e.kind == EventKind.OBSERVATION]
+    answered = {o["fidelity"] for o in observations if o["failure"] is None}
+    assert answered == {"chgnet", "gpaw", "calorimetry"}
+    gpaw = next(o for o in observations if o["fidelity"] == "gpaw")
+    assert gpaw["details"]["iterations"] > 1
+
+
+def test_no_query_is_paid_twice_and_the_budget_holds(campaign):
+    observations = [e.payload for e in read_events(campaign) if e.kind == EventKind.OBSERVATION]
+    keys = [o["key"] for o in observations]
+    assert len(keys) == len(set(keys))
+    assert sum(o["price_eur"] for o in observations) <= 3000.0
+
+
+def test_ledger_verifies_and_every_decision_is_reproduced(campaign):
+    said = mfal("verify", campaign, "--replay")
+    assert "chain intact; the seal matches" in said
+    assert "equal bit for bit" in said
+
+
+def test_status_shows_the_score(campaign):
+    assert "of the true best 2" in mfal("status", campaign)
+
+
+def test_page_is_self_contained(campaign):
+    page = (campaign / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 3
+    loaded = re.findall(r"<(?:script|link|img|iframe)\b|\bsrc=|@import|url\((?!#)", page)
+    assert loaded == []
