@@ -20,7 +20,7 @@ UV_VERSION := 0.13.9
 TORCH_CUDA := cuda-bindings cuda-pathfinder cuda-toolkit triton nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
 	nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
 	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
-# PyTorch's own CPU build of torch for CPython 3.11 on x86-64 Linux; PyPI's build brings 5 GB of CUDA.
+# PyTorch's own CPU build of torch for CPython 3.11 on x86-64 Linux; PyPI's build brings 4 GB of CUDA.
 TORCH_CPU_SHA256 := 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
 locked_version = $(shell sed -n 's/^$(1)==\([^ ;]*\).*/\1/p' $(LOCK))

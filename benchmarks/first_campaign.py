@@ -8,7 +8,6 @@ from typing import Any
 
 from benchmarks.kills import MFAL, run_uninterrupted, run_with_kills
 
-
 EXAMPLE = Path("examples/intermetallics.toml")
 KILLS, SMOKE_KILLS = 10, 2
 LONGEST_S = 25.0

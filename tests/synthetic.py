@@ -2,7 +2,9 @@
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -79,6 +81,43 @@ class TableOracle:
         return Observation(query.candidate, self.name, value, None, self.price, None, {"level": self.level})
 
 
+class BackgroundOracle(TableOracle):
+    """Answers from the table after a delay; a job outlives the process that submitted it, as a queue's would."""
+
+    def submit(self, queries: Sequence[Query]) -> Sequence[str]:
+        """Start a job per query unless it is there already."""
+        for query in queries:
+            job = self._folder() / query.candidate
+            if not job.exists():
+                draft = job.with_suffix(".new")
+                draft.write_text(str(time.time() + self.options["seconds"]))
+                # The work counts from here on: a kill before this line has started nothing.
+                draft.rename(job)
+                with self.log.open("a") as file:
+                    file.write(json.dumps(query.key) + "\n")
+            self.asked[query.key] = (query, float(job.read_text()))
+        return [query.key for query in queries]
+
+    def collect(self) -> Sequence[Observation]:
+        """Hand over what is due by now."""
+        due = [key for key, (_, when) in self.asked.items() if when <= time.time()]
+        return [self._answer(self.asked.pop(key)[0]) for key in due]
+
+    def running(self) -> Sequence[str]:
+        """Say what is not due yet."""
+        return list(self.asked)
+
+    @cached_property
+    def asked(self) -> dict[str, tuple[Query, float]]:
+        """Jobs this process waits for."""
+        return {}
+
+    def _folder(self) -> Path:
+        folder = self.log.parent / "jobs" / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
 RAW = {
     "campaign": {
         "name": "synthetic", "seed": 3, "budget_eur": 4000.0, "best": "lowest", "top": 3, "value_of_hit_eur": 2000.0,
@@ -109,9 +148,18 @@ def with_options(name: str, **options: object) -> CampaignConfig:
     return parse({**RAW, "fidelity": rungs}, Path("synthetic.toml"))
 
 
+def in_background(seconds: float = 0.15) -> CampaignConfig:
+    """Return a campaign whose oracles take `seconds` for an answer, and which takes many small steps."""
+    rungs = [
+        {**rung, "oracle": "background", "capacity": min(rung["capacity"], 6), "options": {**rung["options"], "seconds": seconds}}
+        for rung in RAW["fidelity"]
+    ]
+    return parse({**RAW, "fidelity": rungs}, Path("synthetic.toml"))
+
+
 def register() -> None:
     """Make the synthetic pool and oracle known as plug-ins of this process."""
-    ours = {"mfal.pools": {"synthetic": "pool"}, "mfal.oracles": {"table": "TableOracle"}}
+    ours = {"mfal.pools": {"synthetic": "pool"}, "mfal.oracles": {"table": "TableOracle", "background": "BackgroundOracle"}}
     original = mfal.oracle.entry_points
 
     def entry_points(group: str):

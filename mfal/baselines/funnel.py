@@ -13,7 +13,9 @@ def funnel_order(screened: Mapping[str, float], sign: float) -> list[str]:
     return sorted(screened, key=lambda candidate: (sign * screened[candidate], candidate))
 
 
-def funnel_curve(order: Sequence[str], hits: frozenset[str], screen_eur: float, price_eur: float) -> list[tuple[float, int]]:
+def funnel_curve(
+    order: Sequence[str], hits: frozenset[str], screen_eur: float, price_eur: float
+) -> list[tuple[float, int]]:
     """Return (EUR spent, hits found) after the screening and after each measurement down the ranking."""
     curve, found = [(screen_eur, 0)], 0
     for rank, candidate in enumerate(order, start=1):

@@ -31,7 +31,9 @@ def build_pool(config: CampaignConfig) -> Pool:
     except MfalError as error:
         raise CampaignFileError(f"[candidates] source = {config.candidates.source!r}: {error}") from error
     if config.campaign.top >= len(pool):
-        raise CampaignFileError(f"[campaign] top = {config.campaign.top} of {len(pool)} candidates asks nothing; lower it")
+        raise CampaignFileError(
+            f"[campaign] top = {config.campaign.top} of {len(pool)} candidates asks nothing; lower it"
+        )
     return pool
 
 

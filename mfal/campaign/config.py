@@ -1,5 +1,6 @@
 """The campaign file: strict keys, types and ranges; every refusal names file, line, key, value and remedy."""
 
+import builtins
 import difflib
 import re
 import tomllib
@@ -86,11 +87,14 @@ class CampaignConfig(_Section):
     compute: ComputeSection = ComputeSection()
     fidelity: list[FidelitySection] = Field(min_length=1)
 
-    @property
+    # Plain `property` would be the field of that name.
+    @builtins.property
     def ladder(self) -> Ladder:
         """The fidelities as the decision core sees them."""
         rungs = [
-            Fidelity(s.name, s.oracle, s.price_eur, s.latency_hours, s.capacity, s.noise_sd, tuple(s.requires), s.options)
+            Fidelity(
+                s.name, s.oracle, s.price_eur, s.latency_hours, s.capacity, s.noise_sd, tuple(s.requires), s.options
+            )
             for s in self.fidelity
         ]
         target = next(s.name for s in self.fidelity if s.target)
@@ -110,14 +114,18 @@ def load(path: Path, fast: bool = False) -> CampaignConfig:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CampaignFileError(f"{path}: cannot be read ({error}); make a campaign file with: mfal init {path}") from error
+        raise CampaignFileError(
+            f"{path}: cannot be read ({error}); make a campaign file with: mfal init {path}"
+        ) from error
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise CampaignFileError(f"{path}: not valid TOML: {error}; correct that line") from error
     overrides = raw.pop("fast", {})
     if fast and not overrides:
-        raise CampaignFileError(f"{path}: --fast needs a [fast] table with the keys to override; add one or drop --fast")
+        raise CampaignFileError(
+            f"{path}: --fast needs a [fast] table with the keys to override; add one or drop --fast"
+        )
     # The short form is checked even when it is not used: a file is right or wrong as a whole.
     full = parse(raw, path, text)
     short = parse(merge(raw, overrides, path), path, text) if overrides else None
@@ -135,7 +143,7 @@ def parse(raw: Mapping[str, Any], path: Path, text: str = "") -> CampaignConfig:
     return config
 
 
-def merge(raw: Mapping[str, Any], overrides: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def merge(raw: Mapping[str, Any], overrides: Any, path: Path) -> dict[str, Any]:
     """Return `raw` with the keys of the ``[fast]`` table replaced; its ``fidelity`` table goes by name."""
     if not isinstance(overrides, Mapping) or not isinstance(overrides.get("fidelity", {}), Mapping):
         raise CampaignFileError(f"{path}: [fast] must be a table; write [fast.campaign] or [fast.fidelity.NAME]")
@@ -167,7 +175,9 @@ def _inconsistencies(config: CampaignConfig) -> list[tuple[tuple, str]]:
     for index, section in enumerate(config.fidelity):
         unknown = sorted(set(section.requires) - set(names) | ({section.name} & set(section.requires)))
         if unknown:
-            found.append((("fidelity", index, "requires"), f"requires = {unknown} must name other fidelities of {names}"))
+            found.append(
+                (("fidelity", index, "requires"), f"requires = {unknown} must name other fidelities of {names}")
+            )
     return found + _property_problems(config) + (_budget_problems(config) if len(targets) == 1 else [])
 
 
@@ -175,7 +185,12 @@ def _property_problems(config: CampaignConfig) -> list[tuple[tuple, str]]:
     expected = PROPERTY_UNITS.get(config.property.name, config.property.unit)
     if config.property.unit == expected:
         return []
-    return [(("property", "unit"), f"unit = {config.property.unit!r} is wrong for {config.property.name}; write {expected!r}")]
+    return [
+        (
+            ("property", "unit"),
+            f"unit = {config.property.unit!r} is wrong for {config.property.name}; write {expected!r}",
+        )
+    ]
 
 
 def _budget_problems(config: CampaignConfig) -> list[tuple[tuple, str]]:
@@ -183,9 +198,11 @@ def _budget_problems(config: CampaignConfig) -> list[tuple[tuple, str]]:
     cheapest = min(config.fidelity, key=lambda section: section.price_eur)
     target = next(section for section in config.fidelity if section.target)
     if budget < cheapest.price_eur:
-        return [(where, f"budget_eur = {budget:g} is under the cheapest query ({cheapest.name}, EUR {cheapest.price_eur:g}); raise it")]
+        text = f"is under the cheapest query ({cheapest.name}, EUR {cheapest.price_eur:g}); raise it"
+        return [(where, f"budget_eur = {budget:g} {text}")]
     if budget < target.price_eur:
-        return [(where, f"budget_eur = {budget:g} cannot pay one query of the target ({target.name}, EUR {target.price_eur:g}); raise it")]
+        text = f"cannot pay one query of the target ({target.name}, EUR {target.price_eur:g}); raise it"
+        return [(where, f"budget_eur = {budget:g} {text}")]
     return []
 
 
@@ -232,7 +249,9 @@ def _place(path: Path, text: str, where: tuple) -> str:
     """Return ``file:line [table] key`` of a position in the file; the line is found by reading the text."""
     tables = [part for part in where if isinstance(part, str)]
     occurrence = next((part for part in where if isinstance(part, int)), 0)
-    header = re.compile(rf"^\s*\[\[?\s*{re.escape(tables[0])}\s*\]\]?") if tables else re.compile("$^")
+    if not tables:
+        return f"{path}"
+    header = re.compile(rf"^\s*\[\[?\s*{re.escape(tables[0])}\s*\]\]?")
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if header.match(line)]
     if not starts:

@@ -92,7 +92,7 @@ def fold(rules_: Rules, events: Iterable[Event], check: bool = False) -> Progres
 
 def decide(rules_: Rules, progress: Progress) -> dict[str, Any]:
     """Return the payload of the next decision; nothing is changed."""
-    state = _with_room(rules_.policy, progress.state)
+    state = _with_room(rules_, progress.state)
     key = jax.random.fold_in(jax.random.key(rules_.seed), progress.decisions)
     proposal = jax.tree.map(np.asarray, _propose(rules_.policy, state, key))
     return {
@@ -107,14 +107,16 @@ def decide(rules_: Rules, progress: Progress) -> dict[str, Any]:
 def after_decision(rules_: Rules, progress: Progress, payload: Mapping[str, Any]) -> Progress:
     """Return the progress with the decision's queries in flight."""
     pool, ladder = rules_.pool, rules_.ladder
-    queries = [Query(q["candidate"], q["fidelity"], q["price_eur"], progress.known(q["candidate"])) for q in payload["queries"]]
+    queries = [
+        Query(q["candidate"], q["fidelity"], q["price_eur"], progress.known(q["candidate"])) for q in payload["queries"]
+    ]
     candidate = _padded([pool.index(q.candidate) for q in queries], rules_.policy.batch, np.int32)
     fidelity = _padded([ladder.index(q.fidelity) for q in queries], rules_.policy.batch, np.int32)
     flights = tuple(Flight(q, progress.hours + ladder[q.fidelity].latency_hours) for q in queries)
     return replace(
         progress,
         state=_commit(
-            rules_.policy, _with_room(rules_.policy, progress.state), candidate, fidelity, jnp.asarray(len(queries))
+            rules_.policy, _with_room(rules_, progress.state), candidate, fidelity, jnp.asarray(len(queries))
         ),
         flights=progress.flights + flights,
         decisions=progress.decisions + 1,
@@ -128,7 +130,9 @@ def after_observations(rules_: Rules, progress: Progress, payloads: Sequence[Map
     landed = {observation.key for observation in observations}
     missing = landed - {flight.query.key for flight in progress.flights}
     if missing:
-        raise LedgerError(f"answers to {sorted(missing)} were recorded without a decision: the ledger is not of this version")
+        raise LedgerError(
+            f"answers to {sorted(missing)} were recorded without a decision: the ledger is not of this version"
+        )
     return replace(
         progress,
         state=_absorb(rules_.policy, progress.state, _answers(rules_, observations)),
@@ -200,12 +204,8 @@ def _padded(entries: Sequence[Any], size: int, dtype: Any) -> jax.Array:
     return jnp.asarray(row)
 
 
-def _with_room(policy: Policy, state: State) -> State:
-    capacity = state.dataset.status.shape[0]
-    if int(state.dataset.count) + policy.batch <= capacity or capacity >= _most_rows(state):
+def _with_room(rules_: Rules, state: State) -> State:
+    capacity, most = state.dataset.status.shape[0], len(rules_.pool) * len(rules_.ladder)
+    if int(state.dataset.count) + rules_.policy.batch <= capacity or capacity >= most:
         return state
     return eqx.tree_at(lambda s: s.dataset, state, grow(state.dataset, 2 * capacity))
-
-
-def _most_rows(state: State) -> int:
-    return state.surrogate.features.shape[0] * state.failures.shape[0]

@@ -154,7 +154,9 @@ class Campaign:
         for name, oracle in self.oracles.items():
             for observation in oracle.collect():
                 if observation.key not in expected or observation.fidelity != name:
-                    raise OracleError(f"{name} answered {observation.key}, which it was not asked; its oracle needs mending")
+                    raise OracleError(
+                        f"{name} answered {observation.key}, which it was not asked; its oracle needs mending"
+                    )
                 self._arrived[observation.key] = _sound(observation)
 
     def _wall_hours(self) -> float:
@@ -162,7 +164,9 @@ class Campaign:
         return max(self.progress.hours, (datetime.now(UTC) - started).total_seconds() / 3600.0)
 
     def _stop(self, reason: str) -> None:
-        self._ledger.append(EventKind.STOP, {"reason": reason, "hours": self.progress.hours, "spent_eur": self.spent_eur})
+        self._ledger.append(
+            EventKind.STOP, {"reason": reason, "hours": self.progress.hours, "spent_eur": self.spent_eur}
+        )
         self.progress = replace(self.progress, stopped=reason)
 
 
@@ -175,7 +179,9 @@ def recorded_rules(payload: Mapping[str, Any]) -> tuple[CampaignConfig, Rules]:
     config = CampaignConfig.model_validate(payload["config"])
     rules = _rules(config)
     if fingerprint(rules.pool) != payload["pool"]["sha256"]:
-        raise LedgerError("the candidates differ from those the campaign was started with; use the recorded package versions")
+        raise LedgerError(
+            "the candidates differ from those the campaign was started with; use the recorded package versions"
+        )
     return config, rules
 
 

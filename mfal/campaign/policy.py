@@ -3,6 +3,7 @@
 The live loop, the replay of a ledger and simulated campaigns all run exactly these functions.
 """
 
+from dataclasses import replace
 from enum import IntEnum
 
 import equinox as eqx
@@ -117,9 +118,14 @@ def propose(policy: Policy, state: State, key: PRNGKeyArray) -> Proposal:
         candidate, fidelity = jnp.unravel_index(jnp.argmax(ratio), ratio.shape)
         found = options.open.any() & (dataset.count < dataset.status.shape[0])
         row = jnp.where(found, proposal.count, policy.batch)
-        spread = jnp.sqrt(posterior.variance[candidate, policy.target])
-        entries = (candidate, fidelity, worth.gain_eur[candidate, fidelity], worth.probability[candidate],
-                   posterior.mean[candidate, policy.target], spread)  # fmt: skip
+        entries = {
+            "candidate": candidate,
+            "fidelity": fidelity,
+            "gain_eur": worth.gain_eur[candidate, fidelity],
+            "probability": worth.probability[candidate],
+            "mean": posterior.mean[candidate, policy.target],
+            "sd": jnp.sqrt(posterior.variance[candidate, policy.target]),
+        }
         proposal = _write(proposal, row, entries, found, options.outcome)
         dataset = jax.tree.map(
             lambda new, old: jnp.where(found, new, old),
@@ -221,13 +227,12 @@ def _blank(batch: int) -> Proposal:
     return Proposal(indices, indices, zeros, zeros, zeros, zeros, zero, zero)
 
 
-def _write(proposal: Proposal, row: Array, entries: tuple[Array, ...], found: Array, outcome: Array) -> Proposal:
-    columns = (proposal.candidate, proposal.fidelity, proposal.gain_eur,
-               proposal.probability, proposal.mean, proposal.sd)  # fmt: skip
-    written = [
-        column.at[row].set(entry.astype(column.dtype), mode="drop")
-        for column, entry in zip(columns, entries, strict=True)
-    ]
+def _write(proposal: Proposal, row: Array, entries: dict[str, Array], found: Array, outcome: Array) -> Proposal:
+    def written(name: str, entry: Array) -> Array:
+        column = getattr(proposal, name)
+        return column.at[row].set(entry.astype(column.dtype), mode="drop")
+
     count = proposal.count + found.astype(jnp.int32)
     reason = jnp.where(count > 0, Outcome.QUERIES, outcome).astype(jnp.int32)
-    return Proposal(*written, count, reason)
+    columns = {name: written(name, entry) for name, entry in entries.items()}
+    return replace(proposal, **columns, count=count, outcome=reason)

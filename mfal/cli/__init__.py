@@ -13,7 +13,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 refused, 130 interrupted (resumable)."""
     from mfal.errors import MfalError
 
-    parser = argparse.ArgumentParser(prog="mfal", description="Decide where the next euro goes: MLIP, DFT or experiment.")
+    parser = argparse.ArgumentParser(
+        prog="mfal", description="Decide where the next euro goes: MLIP, DFT or experiment."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in _COMMANDS:
         module.add_to(commands)

@@ -46,7 +46,9 @@ def drive(open_campaign: Callable[[], Campaign], directory: Path) -> int:
         console.print(f"interrupted; every answer so far is kept. Continue with: mfal resume {directory}")
         return INTERRUPTED
     except Exception:
-        console.print(f"[red]stopped by an error[/red]; every answer so far is kept. Continue with: mfal resume {directory}")
+        console.print(
+            f"[red]stopped by an error[/red]; every answer so far is kept. Continue with: mfal resume {directory}"
+        )
         raise
     finally:
         campaign.close()
@@ -131,7 +133,9 @@ def _best(campaign: Campaign) -> Table:
     config = campaign.config
     sign = 1.0 if config.campaign.best == "lowest" else -1.0
     target = campaign.rules.ladder.target
-    measured = [(o.value, o.candidate) for o in campaign.progress.observations if o.fidelity == target and o.value is not None]
+    measured = [
+        (o.value, o.candidate) for o in campaign.progress.observations if o.fidelity == target and o.value is not None
+    ]
     table = Table("best so far", f"measured, {config.property.unit}", expand=True)
     for value, candidate in sorted(measured, key=lambda pair: sign * pair[0])[: config.campaign.top]:
         table.add_row(candidate, f"{value:+.3f}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 _SEALS = {
     "matches": "the seal matches every byte of the file",
-    "older": "the seal is older than the last events (the campaign is running or was killed): events are checked, spare bytes are not",
+    "older": "the seal is older than the last events (running, or killed): events are checked, spare bytes are not",
     "absent": "there is no seal: events are checked, a cut end would not be noticed",
 }
 

@@ -49,13 +49,17 @@ def cards(summary: Summary) -> list[Card]:
     """Return the figures for the head of the page."""
     budget = summary.config.campaign.budget_eur
     found = [
-        Card(f"EUR {summary.spent_eur:,.0f}", f"spent of {budget:,.0f}, in {summary.hours / 24:.0f} days of the campaign's clock"),
+        Card(
+            f"EUR {summary.spent_eur:,.0f}",
+            f"spent of {budget:,.0f}, in {summary.hours / 24:.0f} days of the campaign's clock",
+        ),
         Card("stopped" if summary.stopped else "running", summary.stopped or "not finished"),
     ]
     inside = [abs(row.value - row.predicted) <= row.half_width for row in summary.measured if row.value is not None]
     if inside:
-        found.append(Card(f"{sum(inside)} of {len(inside)}", "measured values inside their 90 % interval predicted before",
-                          "" if sum(inside) >= 0.7 * len(inside) else "warn"))  # fmt: skip
+        tone = "" if sum(inside) >= 0.7 * len(inside) else "warn"
+        text = "measured values inside their 90 % interval predicted before"
+        found.append(Card(f"{sum(inside)} of {len(inside)}", text, tone))
     return _score_cards(summary) + found
 
 
@@ -69,7 +73,10 @@ def _score_cards(summary: Summary) -> list[Card]:
         return [hits]
     saved, random = score.eur_funnel - summary.spent_eur, f"EUR {score.eur_random:,.0f} at random"
     if saved > _EVEN * summary.spent_eur:
-        return [hits, Card(f"EUR {score.eur_funnel:,.0f}", f"for as many by the funnel, EUR {saved:,.0f} more; {random}")]
+        return [
+            hits,
+            Card(f"EUR {score.eur_funnel:,.0f}", f"for as many by the funnel, EUR {saved:,.0f} more; {random}"),
+        ]
     verdict = "no cheaper than the funnel" if saved > -_EVEN * summary.spent_eur else "dearer than the funnel"
     text = f"for as many by the funnel: multi-fidelity does not pay here, it was {verdict}; {random}"
     return [hits, Card(f"EUR {score.eur_funnel:,.0f}", text, "warn")]

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from mfal.report.summary import Summary
 
 _INK, _OURS, _FUNNEL, _RANDOM, _SOFT = "#22303c", "#0b6e75", "#c4661f", "#8a8f98", "#d9dee3"
 _NAMED = 12
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mfal",
     "font.family": "sans-serif",
@@ -75,7 +76,9 @@ def _money(plt, summary: Summary):
 def _best_so_far(axes, rows, summary: Summary) -> None:
     money, values = [row.total_eur for row in rows], np.array([row.value for row in rows])
     best = summary.sign * np.minimum.accumulate(summary.sign * values) if len(values) else values
-    axes.errorbar(money, values, [row.noise_sd or 0.0 for row in rows], fmt="o", color=_OURS, ms=4.5, lw=1, label="measured")
+    axes.errorbar(
+        money, values, [row.noise_sd or 0.0 for row in rows], fmt="o", color=_OURS, ms=4.5, lw=1, label="measured"
+    )
     axes.step(money, best, where="post", color=_INK, lw=1.4, label="best so far")
     for row in rows:
         axes.annotate(row.candidate, (row.total_eur, row.value), xytext=(4, 5), textcoords="offset points", fontsize=8)
@@ -94,12 +97,18 @@ def _hits(axes, rows, summary: Summary) -> None:
     axes.step([0.0, *[r.total_eur for r in rows]], [0, *found], where="post", color=_OURS, lw=2.4, label="mfal")
     if score.funnel:
         curve = [(eur, hits) for eur, hits in score.funnel if eur <= last * 1.001]
-        axes.step(*zip(*curve, strict=True), where="post", color=_FUNNEL, lw=1.8, ls="--", label=f"funnel ({score.screening})")
+        axes.step(
+            *zip(*curve, strict=True), where="post", color=_FUNNEL, lw=1.8, ls="--", label=f"funnel ({score.screening})"
+        )
     counts = np.arange(0, int(last // target.price_eur) + 1)
     pool = max(len(score.funnel) - 1, len(rows), len(score.hits))
     bands = np.array([hits_after(int(n), len(score.hits), pool, 0.8) for n in counts if n <= pool])
-    axes.fill_between(counts[: len(bands)] * target.price_eur, bands[:, 1], bands[:, 2], step="post", color=_SOFT, alpha=0.7)
-    axes.plot(counts[: len(bands)] * target.price_eur, bands[:, 0], color=_RANDOM, lw=1.4, label="random, mean and 80 %")
+    axes.fill_between(
+        counts[: len(bands)] * target.price_eur, bands[:, 1], bands[:, 2], step="post", color=_SOFT, alpha=0.7
+    )
+    axes.plot(
+        counts[: len(bands)] * target.price_eur, bands[:, 0], color=_RANDOM, lw=1.4, label="random, mean and 80 %"
+    )
     axes.axhline(len(score.hits), color=_INK, lw=0.6)
     axes.set(title=f"True best {len(score.hits)} found", xlabel="EUR spent", ylabel="hits", xlim=(0, last))
     axes.yaxis.get_major_locator().set_params(integer=True)
@@ -144,8 +153,12 @@ def _pairs(axes, relation: Relation) -> None:
     if len(relation.x) <= _NAMED:
         for x, y, name in zip(relation.x, relation.y, relation.candidates, strict=True):
             axes.annotate(name, (x, y), xytext=(5, -3), textcoords="offset points", fontsize=7.5)
-    axes.set(title=f"slope {relation.slope:.2f}, offset {relation.offset:+.3f} ± {relation.offset_sd:.3f}", xlim=ends, ylim=ends)
-    axes.legend(loc="upper left", fontsize=8)
+    axes.set(
+        title=f"slope {relation.slope:.2f}, offset {relation.offset:+.3f} ± {relation.offset_sd:.3f}",
+        xlim=ends,
+        ylim=ends,
+    )
+    axes.legend(loc="best", fontsize=7.5)
 
 
 def _label(summary: Summary) -> str:

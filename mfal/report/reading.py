@@ -36,7 +36,9 @@ def read_campaign(directory: Path) -> Reading:
     events = read_events(directory)
     config, rules = recorded_rules(events[0].payload)
     progress = fold(rules, events)
-    return Reading(config, rules, events, progress, summarise(rules, config, progress, events, _truth(config, rules, directory)))
+    return Reading(
+        config, rules, events, progress, summarise(rules, config, progress, events, _truth(config, rules, directory))
+    )
 
 
 def _truth(config: CampaignConfig, rules: Rules, directory: Path) -> Mapping[str, float] | None:

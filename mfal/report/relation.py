@@ -58,8 +58,12 @@ def relations(rules: Rules, progress: Progress) -> list[Relation]:
     if not isinstance(surrogate, AutoregressiveGP):
         return []
     target = rules.ladder.target_index
-    pairs = {(level, level + 1) for level in range(len(rules.ladder) - 1)} | {(level, target) for level in range(target)}
-    return [_relation(rules, progress, surrogate, lower, upper) for lower, upper in sorted(pairs, key=lambda p: p[::-1])]
+    pairs = {(level, level + 1) for level in range(len(rules.ladder) - 1)} | {
+        (level, target) for level in range(target)
+    }
+    return [
+        _relation(rules, progress, surrogate, lower, upper) for lower, upper in sorted(pairs, key=lambda p: p[::-1])
+    ]
 
 
 def forecasts(rules: Rules, progress: Progress) -> list[Forecast]:

@@ -111,7 +111,9 @@ def summarise(
         spent_eur=float(progress.state.spent_eur),
         paid={name: paid_by_fidelity(progress.observations).get(name, 0.0) for name in names},
         asked={name: sum(o.fidelity == name for o in progress.observations) for name in names},
-        failed={name: sum(o.fidelity == name and o.failure is not None for o in progress.observations) for name in names},
+        failed={
+            name: sum(o.fidelity == name and o.failure is not None for o in progress.observations) for name in names
+        },
         measured=tuple(_measured(rules, progress, events)),
         score=None,
     )
@@ -139,7 +141,9 @@ def _measured(rules: Rules, progress: Progress, events: Sequence[Event]) -> list
     return rows
 
 
-def _row(observation: Observation, query: Mapping, noise_sd: float, spent: Mapping, event: Event, total: float) -> Measured:
+def _row(
+    observation: Observation, query: Mapping, noise_sd: float, spent: Mapping, event: Event, total: float
+) -> Measured:
     return Measured(
         candidate=observation.candidate,
         value=observation.value,

@@ -1,6 +1,7 @@
 """Composition descriptors: fraction-weighted statistics of elemental properties."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +33,18 @@ def composition_descriptors(formulas: Sequence[str]) -> tuple[np.ndarray, tuple[
 
 def _row(formula: str) -> np.ndarray:
     elements, fractions = _parse(formula)
-    table = np.array([[float(getattr(element, name)) for name in _PROPERTIES] for element in elements])
+    table = np.array([[_number(element, name) for name in _PROPERTIES] for element in elements])
     mean = fractions @ table
     row = np.concatenate([mean, fractions @ np.abs(table - mean)])
     if not np.isfinite(row).all():
         raise MfalError(f"{formula=} has an element without {_NAMES}: drop the candidate")
     return row
+
+
+def _number(element: Any, name: str) -> float:
+    # Dummy species lack some properties, and some elements have None.
+    value = getattr(element, name, None)
+    return float("nan") if value is None else float(value)
 
 
 def _parse(formula: str) -> tuple[list, np.ndarray]:

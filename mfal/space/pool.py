@@ -34,7 +34,7 @@ class Pool:
             raise MfalError(f"{repeated=} occur more than once in the pool: give each candidate one id")
         if self.descriptors.shape != (len(self.ids), len(self.columns)):
             raise MfalError(f"{self.descriptors.shape=} does not match {len(self.ids)=} and {len(self.columns)=}")
-        bad = [self.ids[i] for i in np.flatnonzero(~np.isfinite(self.descriptors).all(axis=1))]
+        bad = [name for name, row in zip(self.ids, self.descriptors, strict=True) if not np.isfinite(row).all()]
         if bad:
             raise MfalError(f"descriptors of {bad=} are not finite: fill or drop those candidates")
 

@@ -102,7 +102,9 @@ class AutoregressiveGP(AbstractSurrogate):
         joint = self._joint(parameters)
         mean = _typical_means(self.prior.typical_value, joint.paths)
         conditioned = _Conditioned.on(joint, dataset, dataset.observed, mean)
-        deviations = jax.tree.map(lambda x, m, s: jnp.sum(((x - m) / s) ** 2), parameters, self.prior.mean, self.prior.sd)
+        deviations = jax.tree.map(
+            lambda x, m, s: jnp.sum(((x - m) / s) ** 2), parameters, self.prior.mean, self.prior.sd
+        )
         return conditioned.negative_log_likelihood() + 0.5 * sum(jax.tree.leaves(deviations))
 
     def _joint(self, parameters: Parameters) -> "_Joint":

@@ -35,10 +35,8 @@ def _descend(
         loss, gradient = value_and_gradient(point, state=memory)
         better = loss < best_loss
         best, best_loss = jnp.where(better, point, best), jnp.where(better, loss, best_loss)
-        update, memory = solver.update(
-            gradient, memory, point, value=loss, grad=gradient, value_fn=objective
-        )
-        return (optax.apply_updates(point, update), memory, best, best_loss), None
+        update, memory = solver.update(gradient, memory, point, value=loss, grad=gradient, value_fn=objective)
+        return (jnp.asarray(optax.apply_updates(point, update)), memory, best, best_loss), None
 
     first = (start, solver.init(start), start, jnp.full((), jnp.inf))
     (point, _, best, best_loss), _ = jax.lax.scan(step, first, length=STEPS)

@@ -18,4 +18,4 @@ def smooth_covariance(
         lengthscale=Parameterize(jnp.exp, log_lengthscale),
         variance=Parameterize(lambda value: jnp.exp(2.0 * value), log_amplitude),
     )
-    return kernel.cross_covariance(features, features)
+    return jnp.asarray(kernel.cross_covariance(features, features))

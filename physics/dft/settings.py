@@ -36,5 +36,7 @@ class DFTSettings:
 
 
 FAST = DFTSettings("fast", "PBE", 250.0, 14.0, 0.2, 1e-3, 1e-3, 1e-5, 80)
-MODERATE = DFTSettings("moderate", "PBE", 300.0, 18.0, 0.3, 1e-4, 5e-4, 1e-6, 120)
+# Against 400 eV and a mesh of 36 the formation energies of ScIr, HfRh, YRh and ScPd (B2) differ by 0.014 eV/atom on
+# average and 0.029 at most; a mesh of 18 doubles both for a third less time.
+MODERATE = DFTSettings("moderate", "PBE", 300.0, 25.0, 0.1, 1e-4, 5e-4, 1e-6, 120)
 SETTINGS = {settings.name: settings for settings in (FAST, MODERATE)}

@@ -207,15 +207,15 @@ def errors_in_sd():
     chosen = np.array([rng.permutation(N * L)[:16] for _ in truths])
     held = np.array([rng.choice(np.setdiff1d(np.arange(2, N * L, L), taken)) for taken in chosen])
     values = np.take_along_axis(truths, chosen, axis=1) + sd * rng.normal(size=chosen.shape)
-    same = np.ones(chosen.shape)
-    rows = Dataset(*map(jnp.asarray, (chosen // L, chosen % L, values, sd**2 * same, (OBSERVED * same).astype(np.int32))))
+    status, noise_variance = jnp.full(16, OBSERVED), jnp.full(16, sd**2)
     model = surrogate()
 
-    def at_held(data, k):
-        posterior = model.condition(data)
+    def at_held(rows, value, k):
+        posterior = model.condition(Dataset(rows // L, rows % L, value, noise_variance, status))
         return posterior.mean.ravel()[k], jnp.sqrt(posterior.variance.ravel()[k])
 
-    mean, spread = jax.jit(lambda data, k: jax.lax.map(lambda pair: at_held(*pair), (data, k)))(rows, jnp.asarray(held))
+    columns = tuple(map(jnp.asarray, (chosen, values, held)))
+    mean, spread = jax.jit(lambda xs: jax.lax.map(lambda x: at_held(*x), xs))(columns)
     return (truths[np.arange(2000), held] - np.asarray(mean)) / np.asarray(spread)
 
 
@@ -227,16 +227,16 @@ def test_intervals_cover_as_stated(errors_in_sd, level, z):
 
 
 def test_a_source_that_runs_the_other_way_is_learnt():
-    """Against the prior's slope of 1 +- 0.3; what composition cannot explain of the cheap source shows the sign."""
+    """Twelve rough pairs outweigh the prior's slope of 1 +- 0.3; eight smooth ones would not, the offset GP explains them."""
     rng, x = np.random.default_rng(5), features(3)
-    low = 0.3 * np.sin(x[:, 0]) + 0.4 * rng.normal(size=N)
+    low = 0.6 * rng.normal(size=N)
     truth = np.column_stack([low, -low + 0.02 * rng.normal(size=N), -low + 0.1 + 0.02 * rng.normal(size=N)])
-    rows = [(i, level, truth[i, level], 1e-6, OBSERVED) for i in range(N) for level in range(L) if level == 0 or i < 8]
+    rows = [(i, level, truth[i, level], 1e-6, OBSERVED) for i in range(N) for level in range(L) if level < 2 or i < 8]
     prior = default_prior(0.0, 0.5, 2, L)
     fitted = fit(AutoregressiveGP(jnp.asarray(x), prior, prior.mean), dataset(rows))
-    assert float(fitted.parameters.slope[1]) < -0.5
+    assert -1.2 < float(fitted.parameters.slope[1]) < -0.7
     predicted = np.asarray(condition(fitted, dataset(rows)).mean)[8:, 2]
-    assert np.corrcoef(predicted, truth[8:, 2])[0, 1] > 0.9
+    assert np.abs(predicted - truth[8:, 2]).max() < 0.2
 
 
 @pytest.mark.parametrize("case", ["duplicates", "constant"])
