@@ -20,7 +20,7 @@ synthetic.register()
 
 
 def pytest_configure(config):
-    """Keep compiled functions between runs, and share them with the processes that tests start: a quarter of the time."""
+    """Keep compiled functions between runs, and share them with the processes that tests start."""
     folder = str(config.cache.mkdir("jax"))
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -1,4 +1,4 @@
-"""The kill test: a campaign that is killed again and again must pay for and decide exactly what an undisturbed one does.
+"""The kill test: a campaign that is killed again and again must pay and decide just what an undisturbed one does.
 
 ``python -m tests.kill_driver DIRECTORY`` runs the synthetic campaign undisturbed and under ten kills, and prints one
 JSON object: ``kills_survived``, ``paid_twice`` and whether the two campaigns are the same.
@@ -31,7 +31,10 @@ def compare(directory: Path, kills: int = KILLS, seed: int = 0) -> dict[str, Any
         "paid_twice": right["paid_twice"],
         "worked_twice": right["worked_twice"],
         "queries": len(right["queries"]),
-        **{f"same_{name}": left[name] == right[name] for name in ("queries", "decisions", "answers", "spent", "stopped")},
+        **{
+            f"same_{name}": left[name] == right[name]
+            for name in ("queries", "decisions", "answers", "spent", "stopped")
+        },
     }
 
 
@@ -94,7 +97,9 @@ def _account(directory: Path) -> dict[str, Any]:
     paid = Counter(answer["key"] for answer in answers)
     worked = Counter(json.loads(line) for line in (directory / "worked.jsonl").read_text().splitlines())
     return {
-        "queries": [(q["fidelity"], q["candidate"]) for decision in payloads[EventKind.DECISION] for q in decision["queries"]],
+        "queries": [
+            (q["fidelity"], q["candidate"]) for decision in payloads[EventKind.DECISION] for q in decision["queries"]
+        ],
         "decisions": payloads[EventKind.DECISION],
         "answers": answers,
         "spent": sum(answer["price_eur"] for answer in answers),

@@ -143,7 +143,8 @@ def config(**campaign: object) -> CampaignConfig:
 def with_options(name: str, **options: object) -> CampaignConfig:
     """Return the synthetic campaign with options of one fidelity's oracle replaced."""
     rungs = [
-        {**rung, "options": {**rung["options"], **options}} if rung["name"] == name else rung for rung in RAW["fidelity"]
+        {**rung, "options": {**rung["options"], **options}} if rung["name"] == name else rung
+        for rung in RAW["fidelity"]
     ]
     return parse({**RAW, "fidelity": rungs}, Path("synthetic.toml"))
 
@@ -151,7 +152,12 @@ def with_options(name: str, **options: object) -> CampaignConfig:
 def in_background(seconds: float = 0.15) -> CampaignConfig:
     """Return a campaign whose oracles take `seconds` for an answer, and which takes many small steps."""
     rungs = [
-        {**rung, "oracle": "background", "capacity": min(rung["capacity"], 6), "options": {**rung["options"], "seconds": seconds}}
+        {
+            **rung,
+            "oracle": "background",
+            "capacity": min(rung["capacity"], 6),
+            "options": {**rung["options"], "seconds": seconds},
+        }
         for rung in RAW["fidelity"]
     ]
     return parse({**RAW, "fidelity": rungs}, Path("synthetic.toml"))
@@ -159,11 +165,16 @@ def in_background(seconds: float = 0.15) -> CampaignConfig:
 
 def register() -> None:
     """Make the synthetic pool and oracle known as plug-ins of this process."""
-    ours = {"mfal.pools": {"synthetic": "pool"}, "mfal.oracles": {"table": "TableOracle", "background": "BackgroundOracle"}}
+    ours = {
+        "mfal.pools": {"synthetic": "pool"},
+        "mfal.oracles": {"table": "TableOracle", "background": "BackgroundOracle"},
+    }
     original = mfal.oracle.entry_points
 
     def entry_points(group: str):
         found = list(original(group=group))
-        return found + [EntryPoint(name, f"tests.synthetic:{attribute}", group) for name, attribute in ours[group].items()]
+        return found + [
+            EntryPoint(name, f"tests.synthetic:{attribute}", group) for name, attribute in ours[group].items()
+        ]
 
     mfal.oracle.entry_points = entry_points

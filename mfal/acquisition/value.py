@@ -67,7 +67,8 @@ class HitValue(AbstractAcquisition):
         contrast = contrast - contrast.mean(axis=0)
         shared = jnp.mean(contrast * (margin - mean)[:, :, None], axis=0)
         resolved = shared**2 / (contrast.var(axis=0) + self.noise_variance + _TINY)
-        resolved = jnp.clip(resolved, 0.0, _ALMOST * variance[:, None])
+        # A finite sample finds variance / samples in common even with an answer that has nothing to say.
+        resolved = jnp.clip(resolved - variance[:, None] / self.samples, 0.0, _ALMOST * variance[:, None])
         probability = jnp.where(decided, 0.0, norm.cdf(-mean / jnp.sqrt(variance)))
         gain = jax.vmap(self._information, in_axes=(None, None, 1), out_axes=1)(mean, variance, resolved)
         gain = gain.at[:, self.target].set(self.value_of_hit_eur * probability)

@@ -5,6 +5,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -178,6 +179,10 @@ def _inconsistencies(config: CampaignConfig) -> list[tuple[tuple, str]]:
             found.append(
                 (("fidelity", index, "requires"), f"requires = {unknown} must name other fidelities of {names}")
             )
+    try:
+        TopologicalSorter({section.name: section.requires for section in config.fidelity}).prepare()
+    except CycleError as error:
+        found.append((("fidelity",), f"requires go in a circle: {' <- '.join(error.args[1])}; remove one"))
     return found + _property_problems(config) + (_budget_problems(config) if len(targets) == 1 else [])
 
 

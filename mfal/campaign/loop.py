@@ -201,10 +201,11 @@ def _first_payload(config: CampaignConfig, rules: Rules) -> dict:
 
 
 def _sound(observation: Observation) -> Observation:
-    """Return the observation, as a failure if its numbers are not finite: what cannot be learnt from is not a value."""
-    numbers = [x for x in (observation.value, observation.noise_sd) if x is not None]
-    if observation.failure is None and (observation.value is None or not all(map(math.isfinite, numbers))):
-        reason = f"answered value={observation.value!r} with noise_sd={observation.noise_sd!r}, not finite numbers"
+    """Return the observation, as a failure if its numbers are unusable: what cannot be learnt from is not a value."""
+    value, noise_sd = observation.value, observation.noise_sd
+    usable = value is not None and math.isfinite(value) and (noise_sd is None or 0.0 <= noise_sd < math.inf)
+    if observation.failure is None and not usable:
+        reason = f"answered {value=} with {noise_sd=}: not finite, or a negative deviation"
         return replace(observation, value=None, noise_sd=None, failure=reason)
     if not math.isfinite(observation.price_eur) or observation.price_eur < 0:
         raise OracleError(f"{observation.key} was charged {observation.price_eur=}; its oracle needs mending")

@@ -120,7 +120,7 @@ class AutoregressiveGP(AbstractSurrogate):
 def default_prior(typical_value: float, typical_spread: float, features: int, fidelities: int) -> Prior:
     """Return a weakly informative prior in units of the property's spread over the pool.
 
-    A cheap source is expected to resemble the next one (slope 1 +- 0.3) up to an offset and a
+    A cheap source is expected to resemble the next one (slope 1 +- 0.5) up to an offset and a
     discrepancy, both about a fifth of the spread; the data may say otherwise.
     """
     first = jnp.arange(fidelities) == 0
@@ -135,7 +135,7 @@ def default_prior(typical_value: float, typical_spread: float, features: int, fi
         log_individual=spread + jnp.log(level(0.3, 0.15)),
         slope=level(1.0, 1.0),
     )
-    sd = Parameters(level(0.7, 0.7), level(0.7, 0.7), level(0.7, 0.7), level(0.3, 0.3))
+    sd = Parameters(level(0.7, 0.7), level(0.7, 0.7), level(0.7, 0.7), level(0.5, 0.5))
     return Prior(mean, sd, jnp.asarray(typical_value, dtype=jnp.float64), typical_spread * level(1.0, 0.3))
 
 

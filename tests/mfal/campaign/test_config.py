@@ -85,8 +85,8 @@ def test_a_good_file_loads_and_its_short_form_overrides(tmp_path):
 REFUSALS = {
     "unknown key": ("seed = 1", "sead = 1", "sead = 1", ["'sead'", "did you mean 'seed'?"]),
     "unknown key far from all": ("seed = 1", "seed = 1\nzzzz = 3", "zzzz", ["'zzzz'", "known keys:"]),
-    "unknown key of a fidelity": ("capacity = 8", "capacity = 8\nprices = 1", "prices", ["'prices'", "did you mean 'price_eur'"]),
-    "price in another currency": ("price_eur = 300.0", "price_usd = 300.0", "price_usd", ["'price_usd'", "'price_eur'"]),
+    "unknown key of a fidelity": ("capacity = 8", "capacity = 8\nprices = 1", "prices", ["'prices'", "did you mean 'price_eur'"]),  # noqa: E501
+    "price in another currency": ("price_eur = 300.0", "price_usd = 300.0", "price_usd", ["'price_usd'", "'price_eur'"]),  # noqa: E501
     "price with a unit": ("price_eur = 300.0", 'price_eur = "5 EUR"', "5 EUR", ["'5 EUR'", "bare number in EUR"]),
     "latency with a unit": ("latency_hours = 24.0", 'latency_hours = "1 d"', "1 d", ["bare number in hours"]),
     "negative price": ("price_eur = 0.5", "price_eur = -0.5", "price_eur = -0.5", ["price_eur = -0.5 is refused"]),
@@ -96,18 +96,21 @@ REFUSALS = {
     "zero budget": ("budget_eur = 2000.0", "budget_eur = 0.0", "budget_eur = 0.0", ["larger number"]),
     "true is no number": ("price_eur = 300.0", "price_eur = true", "price_eur = true", ["bare number in EUR"]),
     "fraction of a query": ("capacity = 8", "capacity = 8.5", "8.5", ["whole number"]),
-    "wrong unit": ('unit = "eV/atom"', 'unit = "eV"', 'unit = "eV"', ["'eV' is wrong for formation_energy", "'eV/atom'"]),
+    "wrong unit": ('unit = "eV/atom"', 'unit = "eV"', 'unit = "eV"', ["'eV' is wrong for formation_energy", "'eV/atom'"]),  # noqa: E501
     "neither lowest nor highest": ('best = "lowest"', 'best = "least"', '"least"', ["'least' is refused", "'highest'"]),
     "budget under the cheapest query": (
-        "budget_eur = 2000.0", "budget_eur = 0.1", "budget_eur = 0.1", ["under the cheapest query (low, EUR 0.5)", "raise it"],
+        "budget_eur = 2000.0", "budget_eur = 0.1", "budget_eur = 0.1", ["under the cheapest query (low, EUR 0.5)", "raise it"],  # noqa: E501
     ),
     "budget under the target": (
-        "budget_eur = 2000.0", "budget_eur = 299.0", "budget_eur = 299", ["cannot pay one query of the target (high, EUR 300)"],
+        "budget_eur = 2000.0", "budget_eur = 299.0", "budget_eur = 299", ["cannot pay one query of the target (high, EUR 300)"],  # noqa: E501
     ),
     "no target": ("target = true", "target = false", "[[fidelity]]", ["exactly one fidelity", "found []"]),
     "two targets": ("noise_sd = 0.0\n", "noise_sd = 0.0\ntarget = true\n", "[[fidelity]]", ["found ['low', 'high']"]),
     "same name twice": ('name = "high"', 'name = "low"', "[[fidelity]]", ["must be unique"]),
     "requires a stranger": ('["low"]', '["lwo"]', "requires", ["requires = ['lwo']", "['low', 'high']"]),
+    "requires in a circle": (
+        "noise_sd = 0.0\n", 'noise_sd = 0.0\nrequires = ["high"]\n', "[[fidelity]]", ["go in a circle", "low", "high"],
+    ),
     "requires itself": ('["low"]', '["high"]', "requires", ["requires = ['high']"]),
     "missing key": ("capacity = 8\n", "", "[[fidelity]]", ["'capacity' is missing", "add it"]),
     "missing table": ('[candidates]\nsource = "synthetic"\n', "", None, ["'candidates' is missing"]),
@@ -144,7 +147,10 @@ def test_several_mistakes_are_told_at_once(tmp_path):
 @pytest.mark.parametrize(
     "text, said",
     [
-        (GOOD.replace("[fast.fidelity.low]", "[fast.fidelity.middle]"), "[fast.fidelity.middle]: no fidelity has that name"),
+        (
+            GOOD.replace("[fast.fidelity.low]", "[fast.fidelity.middle]"),
+            "[fast.fidelity.middle]: no fidelity has that name",
+        ),
         (GOOD.replace("[fast.fidelity.low]\nprice_eur = 0.25", "[fast.fidelity]\nlow = 3"), "must be a table"),
         (GOOD.replace("[fast.fidelity.low]", "[[fast.fidelity]]"), "[fast] must be a table"),
         ("fast = 3\n" + GOOD[: GOOD.index("[fast.campaign]")], "[fast] must be a table"),

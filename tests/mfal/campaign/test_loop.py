@@ -130,7 +130,8 @@ def test_a_source_that_always_fails_is_survived(tmp_path, fidelity):
         assert 3 <= len(at(progress, "middle")) <= 2 + 4
         assert at(progress, "high")
     if fidelity == "high":
-        assert len(at(progress, "high")) == 3
+        # Three in a row close the source; up to two more were in flight by then.
+        assert 3 <= len(at(progress, "high")) <= 5
         assert progress.stopped == "every query that could be asked has been asked, or its fidelity keeps failing"
     assert float(progress.state.spent_eur) <= 4000.0
 

@@ -88,7 +88,9 @@ def some_rows(seed):
 @given(
     seed=st.integers(0, 10_000),
     capacity=st.tuples(st.integers(1, 24), st.integers(1, 4), st.integers(1, 3)),
-    price=st.tuples(st.sampled_from([0.0, 0.001, 5.0]), st.sampled_from([0.0, 1.0, 40.0]), st.sampled_from([150.0, 300.0])),
+    price=st.tuples(
+        st.sampled_from([0.0, 0.001, 5.0]), st.sampled_from([0.0, 1.0, 40.0]), st.sampled_from([150.0, 300.0])
+    ),
     budget=st.floats(300.0, 4000.0),
     failures=st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)),
 )
@@ -134,7 +136,9 @@ def test_commit_makes_pending_what_was_proposed_with_the_noise_it_will_have():
     proposal = propose(chosen, now)
     after = policy.commit(chosen, now, *map(jnp.asarray, (proposal.candidate, proposal.fidelity, proposal.count)))
     fresh = np.asarray(after.dataset.pending)
-    asked = list(zip(np.asarray(after.dataset.candidate)[fresh], np.asarray(after.dataset.fidelity)[fresh], strict=True))
+    asked = list(
+        zip(np.asarray(after.dataset.candidate)[fresh], np.asarray(after.dataset.fidelity)[fresh], strict=True)
+    )
     assert asked == queries(proposal)
     expected = np.asarray(chosen.noise_variance)[np.asarray(after.dataset.fidelity)[fresh]]
     np.testing.assert_array_equal(np.asarray(after.dataset.noise_variance)[fresh], expected)
@@ -253,7 +257,9 @@ def test_a_simulated_campaign_takes_the_decisions_of_the_live_one(tmp_path):
     campaign = Campaign.start(config, tmp_path)
     progress = campaign.run(lambda _: None)
     campaign.close()
-    live = [(campaign.rules.pool.index(o.candidate), campaign.rules.ladder.index(o.fidelity)) for o in progress.observations]
+    live = [
+        (campaign.rules.pool.index(o.candidate), campaign.rules.ladder.index(o.fidelity)) for o in progress.observations
+    ]
     table, run = jnp.asarray(synthetic.truth(0, 8)), eqx.filter_jit(simulate)
     first = loop._rules(config).first
     columns = run(campaign.rules.policy, first, table, config.campaign.seed, progress.decisions + 1)

@@ -126,7 +126,7 @@ def test_report_writes_the_page(copy, capsys):
     pytest.importorskip("jinja2")
     assert main(["report", str(copy)]) == 0
     page = (copy / "report.html").read_text(encoding="utf-8")
-    assert "synthetic_energy" in page
+    assert "eV/atom" in page
     assert "c20" in page
     assert not re.search(r'(src|href)="https?://', page), "the page opens offline"
 

@@ -3,8 +3,8 @@ import pytest
 
 pytest.importorskip("pymatgen")
 
-from mfal.errors import MfalError  # noqa: E402
-from mfal.space.features import composition_descriptors  # noqa: E402
+from mfal.errors import MfalError
+from mfal.space.features import composition_descriptors
 
 
 def test_descriptors_by_hand():

@@ -147,7 +147,9 @@ def test_pending_rows_leave_the_mean_and_shrink_the_spread_as_if_answered():
 def test_failed_rows_teach_nothing():
     rows = scattered()
     failed = [(*row[:2], 9.9, row[3], 3) for row in rows[8:]]
-    close(condition(surrogate(), dataset(rows[:8] + failed)).mean, condition(surrogate(), dataset(rows[:8])).mean, 1e-12)
+    close(
+        condition(surrogate(), dataset(rows[:8] + failed)).mean, condition(surrogate(), dataset(rows[:8])).mean, 1e-12
+    )
 
 
 def test_one_datum_moves_its_candidate_towards_it():
@@ -201,7 +203,7 @@ def test_fit_is_never_worse_than_its_starts(seed):
 
 @pytest.fixture(scope="module")
 def errors_in_sd():
-    """One unseen target value in each of 2000 truths drawn from the model: its error in predicted standard deviations."""
+    """Errors of one unseen target value in each of 2000 drawn truths, in predicted standard deviations."""
     rng, sd, (mean, covariance, _) = np.random.default_rng(0), 0.05, reference_prior(features(), parameters())
     truths = rng.multivariate_normal(mean.ravel(), covariance.reshape(N * L, N * L), size=2000, method="cholesky")
     chosen = np.array([rng.permutation(N * L)[:16] for _ in truths])
@@ -227,7 +229,7 @@ def test_intervals_cover_as_stated(errors_in_sd, level, z):
 
 
 def test_a_source_that_runs_the_other_way_is_learnt():
-    """Twelve rough pairs outweigh the prior's slope of 1 +- 0.3; eight smooth ones would not, the offset GP explains them."""
+    """Twelve rough pairs outweigh the prior's slope of 1 +- 0.3; eight would not."""
     rng, x = np.random.default_rng(5), features(3)
     low = 0.6 * rng.normal(size=N)
     truth = np.column_stack([low, -low + 0.02 * rng.normal(size=N), -low + 0.1 + 0.02 * rng.normal(size=N)])
