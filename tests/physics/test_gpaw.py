@@ -39,7 +39,7 @@ def test_meshes_are_fine_enough_and_keep_the_symmetry():
     assert kpoint_counts(elemental_reference("Al"), 9.0) == (4, 4, 4)
     a, _, c = kpoint_counts(build("B33", "Zr", "Pt", 18.0), 18.0)
     assert a % c == 0 or c % a == 0
-    assert kpoint_counts(elemental_reference("Al"), MODERATE.k_length_a) == (8, 8, 8)
+    assert kpoint_counts(elemental_reference("Al"), 18.0) == (8, 8, 8)
 
 
 def test_named_settings():
