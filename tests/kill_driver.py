@@ -40,7 +40,8 @@ def compare(directory: Path, kills: int = KILLS, seed: int = 0) -> dict[str, Any
 
 def child(directory: Path) -> None:
     """Start or continue the campaign and run it to its end; print a line whenever something was recorded."""
-    from mfal.campaign.loop import LEDGER, Campaign
+    from mfal.campaign.loop import Campaign
+    from mfal.campaign.record import LEDGER
     from tests import synthetic
 
     synthetic.register()

@@ -1,56 +1,23 @@
-"""From a checked campaign file to the pool, the oracles, the policy and the first state."""
+"""From a checked campaign file, or a ledger's first event, to the policy and the first state."""
 
-import hashlib
 import math
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from mfal.acquisition.value import HitValue
 from mfal.campaign.config import CampaignConfig
+from mfal.campaign.history import Rules
+from mfal.campaign.plugins import build_pool, fingerprint
 from mfal.campaign.policy import Policy, State, initial_state
 from mfal.dataset import empty_dataset
-from mfal.errors import CampaignFileError, MfalError, OracleError, UnknownPluginError
-from mfal.oracle import Oracle, OracleContext, load_plugin
+from mfal.errors import LedgerError
 from mfal.space.pool import Pool
 from mfal.surrogate.autoregressive import AutoregressiveGP, default_prior
 
 # All rows that a small pool can ever need fit at once; larger pools grow by doubling.
 FIRST_CAPACITY, BUCKET = 512, 64
-
-
-def build_pool(config: CampaignConfig) -> Pool:
-    """Return the candidates that the campaign file names.
-
-    Raises:
-        CampaignFileError: the source is unknown, refuses its options, or has too few candidates for the question.
-    """
-    try:
-        pool = load_plugin("mfal.pools", config.candidates.source)(config.candidates.options)
-    except MfalError as error:
-        raise CampaignFileError(f"[candidates] source = {config.candidates.source!r}: {error}") from error
-    if config.campaign.top >= len(pool):
-        raise CampaignFileError(
-            f"[campaign] top = {config.campaign.top} of {len(pool)} candidates asks nothing; lower it"
-        )
-    return pool
-
-
-def build_oracles(config: CampaignConfig, pool: Pool, directory: Path) -> dict[str, Oracle]:
-    """Return one oracle per fidelity; missing packages and wrong options surface here, before money is spent."""
-    cache = Path(config.compute.cache).expanduser() if config.compute.cache else directory / "cache"
-    oracles = {}
-    for fidelity in config.ladder.fidelities:
-        context = OracleContext(directory, cache, fidelity, pool, config.compute.workers)
-        try:
-            oracle = load_plugin("mfal.oracles", fidelity.oracle)(context)
-        except (CampaignFileError, UnknownPluginError) as error:
-            raise CampaignFileError(f"[[fidelity]] {fidelity.name}: {error}") from error
-        if not isinstance(oracle, Oracle):
-            raise OracleError(f"{fidelity.oracle=} of {fidelity.name=} lacks submit, collect, running or close")
-        oracles[fidelity.name] = oracle
-    return oracles
 
 
 def build_policy(config: CampaignConfig, pool: Pool) -> tuple[Policy, State]:
@@ -81,11 +48,26 @@ def build_policy(config: CampaignConfig, pool: Pool) -> tuple[Policy, State]:
     return policy, _first_state(config, pool, policy)
 
 
-def fingerprint(pool: Pool) -> str:
-    """Return the SHA-256 of the candidates and their descriptors."""
-    digest = hashlib.sha256("\n".join([*pool.ids, *pool.columns]).encode())
-    digest.update(np.ascontiguousarray(pool.descriptors, dtype=np.float64).tobytes())
-    return digest.hexdigest()
+def recorded_rules(payload: Mapping[str, Any]) -> tuple[CampaignConfig, Rules]:
+    """Return configuration and rules from a ledger's first event.
+
+    Raises:
+        LedgerError: the pool built today differs from the recorded one.
+    """
+    config = CampaignConfig.model_validate(payload["config"])
+    rules = build_rules(config)
+    if fingerprint(rules.pool) != payload["pool"]["sha256"]:
+        raise LedgerError(
+            "the candidates differ from those the campaign was started with; use the recorded package versions"
+        )
+    return config, rules
+
+
+def build_rules(config: CampaignConfig) -> Rules:
+    """Return what stays fixed during a campaign."""
+    pool = build_pool(config)
+    policy, first = build_policy(config, pool)
+    return Rules(policy, first, config.ladder, pool, config.campaign.seed)
 
 
 def _first_state(config: CampaignConfig, pool: Pool, policy: Policy) -> State:

@@ -13,12 +13,12 @@ import numpy as np
 
 from mfal.campaign import policy as rules
 from mfal.campaign.policy import Outcome, Policy, Proposal, State
+from mfal.campaign.record import recorded_observation
 from mfal.campaign.schedule import Flight
 from mfal.dataset import Answers, grow
 from mfal.errors import LedgerError, ReplayMismatchError
 from mfal.fidelity import Ladder
 from mfal.ledger.event import Event, EventKind
-from mfal.ledger.replay import observation_from_payload
 from mfal.oracle import Observation, Query
 from mfal.space.pool import Pool
 
@@ -141,11 +141,6 @@ def after_observations(rules_: Rules, progress: Progress, payloads: Sequence[Map
         undecided=True,
         observations=progress.observations + tuple(observations),
     )
-
-
-def recorded_observation(payload: Mapping[str, Any]) -> Observation:
-    """Return the observation of an observation event."""
-    return observation_from_payload({key: value for key, value in payload.items() if key != "hours"})
 
 
 def digest(state: State) -> str:

@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any, Self
 
 from mfal.campaign import history
-from mfal.campaign.build import build_oracles, build_policy, build_pool, fingerprint
+from mfal.campaign.build import build_rules, recorded_rules
 from mfal.campaign.config import CampaignConfig
 from mfal.campaign.history import Progress, Rules
+from mfal.campaign.plugins import build_oracles, fingerprint
 from mfal.campaign.policy import Outcome
+from mfal.campaign.record import LEDGER, stuck_fidelities
 from mfal.campaign.schedule import next_landing
 from mfal.errors import LedgerError, OracleError
 from mfal.ledger.event import EventKind
 from mfal.ledger.replay import observation_payload
-from mfal.ledger.store import Ledger
+from mfal.ledger.store import Ledger, read_events
 from mfal.oracle import Observation, Oracle
 
-LEDGER = "ledger.sqlite"
 _POLL_SECONDS = 0.2
 _RECORDED_PACKAGES = ("mfal", "jax", "jaxlib", "equinox", "gpjax", "optax", "numpy")
 _REASONS = {
@@ -39,10 +40,11 @@ class Campaign:
     that was interrupted at any moment goes on from its ledger, and pays for no query twice.
     """
 
-    def __init__(self, config: CampaignConfig, directory: Path, ledger: Ledger, rules: Rules, progress: Progress):
+    def __init__(
+        self, config: CampaignConfig, ledger: Ledger, rules: Rules, oracles: Mapping[str, Oracle], progress: Progress
+    ):
         """Take over an opened ledger; use `start` or `resume`."""
-        self.config, self.directory, self.rules, self.progress = config, directory, rules, progress
-        self.oracles: dict[str, Oracle] = build_oracles(config, rules.pool, directory)
+        self.config, self.rules, self.oracles, self.progress = config, rules, oracles, progress
         self.last_decision: Mapping[str, Any] = {}
         self._ledger = ledger
         self._arrived: dict[str, Observation] = {}
@@ -54,15 +56,15 @@ class Campaign:
         Raises:
             LedgerError: the directory already holds a campaign.
         """
-        if (directory / LEDGER).exists():
+        if (directory / LEDGER).exists() and read_events(directory):
             raise LedgerError(f"{directory} already holds a campaign; continue it with: mfal resume {directory}")
-        rules = _rules(config)
+        rules = build_rules(config)
         directory.mkdir(parents=True, exist_ok=True)
-        # Oracles are built once before the ledger exists: a missing package must not leave a campaign behind.
-        build_oracles(config, rules.pool, directory)
-        ledger = Ledger.create(directory / LEDGER)
+        # Before the ledger has its first event: a missing package must not leave a campaign behind.
+        oracles = build_oracles(config, rules.pool, directory)
+        ledger = (Ledger.open if (directory / LEDGER).exists() else Ledger.create)(directory / LEDGER)
         ledger.append(EventKind.CAMPAIGN, _first_payload(config, rules))
-        return cls(config, directory, ledger, rules, Progress(rules.first))
+        return cls(config, ledger, rules, oracles, Progress(rules.first))
 
     @classmethod
     def resume(cls, directory: Path) -> Self:
@@ -71,12 +73,13 @@ class Campaign:
         Raises:
             LedgerError: there is none, or its pool is not the one it was started with.
         """
-        if not (directory / LEDGER).exists():
-            raise LedgerError(f"{directory} holds no campaign; start one with: mfal run FILE")
+        if not (directory / LEDGER).exists() or not read_events(directory):
+            raise LedgerError(f"{directory} holds no campaign; start one with: mfal run FILE --directory {directory}")
         ledger = Ledger.open(directory / LEDGER)
         events = ledger.events()
         config, rules = recorded_rules(events[0].payload)
-        campaign = cls(config, directory, ledger, rules, history.fold(rules, events))
+        oracles = build_oracles(config, rules.pool, directory)
+        campaign = cls(config, ledger, rules, oracles, history.fold(rules, events))
         if campaign.progress.stopped is None:
             ledger.append(EventKind.RESUME, {"hours": campaign.progress.hours})
         return campaign
@@ -113,6 +116,17 @@ class Campaign:
         """Money paid so far, without queries in flight."""
         return float(self.progress.state.spent_eur)
 
+    @property
+    def warnings(self) -> list[str]:
+        """Which fidelities are no longer asked because they keep failing, and what to do about it."""
+        limit = self.config.campaign.failure_limit
+        stuck = stuck_fidelities(self.progress.observations, limit)
+        return [
+            f"{name} failed {limit} times in a row and is not asked any more (last {last.key}: {last.failure}); "
+            "mend it, or raise failure_limit, and start again: finished calculations are reused"
+            for name, last in stuck.items()
+        ]
+
     def _decide(self) -> None:
         # What is read back is what counts: the fold must see the same bytes now and after a crash.
         payload = self._ledger.append(EventKind.DECISION, history.decide(self.rules, self.progress)).payload
@@ -122,7 +136,7 @@ class Campaign:
             self.last_decision = payload
         self._submit(in_flight)
         if not self.progress.flights:
-            self._stop(_REASONS[Outcome[payload["outcome"]]])
+            self._stop(Outcome[payload["outcome"]])
 
     def _submit(self, first: int = 0) -> None:
         for name, oracle in self.oracles.items():
@@ -163,32 +177,11 @@ class Campaign:
         started = datetime.fromisoformat(self._ledger.events()[0].time)
         return max(self.progress.hours, (datetime.now(UTC) - started).total_seconds() / 3600.0)
 
-    def _stop(self, reason: str) -> None:
-        self._ledger.append(
-            EventKind.STOP, {"reason": reason, "hours": self.progress.hours, "spent_eur": self.spent_eur}
-        )
+    def _stop(self, outcome: Outcome) -> None:
+        reason = "; ".join([_REASONS[outcome], *self.warnings])
+        payload = {"reason": reason, "hours": self.progress.hours, "spent_eur": self.spent_eur}
+        self._ledger.append(EventKind.STOP, payload)
         self.progress = replace(self.progress, stopped=reason)
-
-
-def recorded_rules(payload: Mapping[str, Any]) -> tuple[CampaignConfig, Rules]:
-    """Return configuration and rules from a ledger's first event.
-
-    Raises:
-        LedgerError: the pool built today differs from the recorded one.
-    """
-    config = CampaignConfig.model_validate(payload["config"])
-    rules = _rules(config)
-    if fingerprint(rules.pool) != payload["pool"]["sha256"]:
-        raise LedgerError(
-            "the candidates differ from those the campaign was started with; use the recorded package versions"
-        )
-    return config, rules
-
-
-def _rules(config: CampaignConfig) -> Rules:
-    pool = build_pool(config)
-    policy, first = build_policy(config, pool)
-    return Rules(policy, first, config.ladder, pool, config.campaign.seed)
 
 
 def _first_payload(config: CampaignConfig, rules: Rules) -> dict:
@@ -210,11 +203,3 @@ def _sound(observation: Observation) -> Observation:
     if not math.isfinite(observation.price_eur) or observation.price_eur < 0:
         raise OracleError(f"{observation.key} was charged {observation.price_eur=}; its oracle needs mending")
     return observation
-
-
-def paid_by_fidelity(observations: Sequence[Observation]) -> dict[str, float]:
-    """Return money paid by fidelity."""
-    paid: dict[str, float] = {}
-    for observation in observations:
-        paid[observation.fidelity] = paid.get(observation.fidelity, 0.0) + observation.price_eur
-    return paid

@@ -12,7 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from mfal.campaign.config import CampaignConfig
-from mfal.campaign.loop import Campaign, paid_by_fidelity
+from mfal.campaign.loop import Campaign
+from mfal.campaign.record import paid_by_fidelity
 from mfal.oracle import Observation
 
 INTERRUPTED = 130
@@ -106,7 +107,8 @@ def _reason(query: Mapping[str, Any]) -> str:
 
 
 def _screen(campaign: Campaign) -> Group:
-    return Group(_money(campaign), _fidelities(campaign), _best(campaign), _why(campaign))
+    warnings = [Panel(text, title="warning", border_style="red") for text in campaign.warnings]
+    return Group(_money(campaign), _fidelities(campaign), _best(campaign), _why(campaign), *warnings)
 
 
 def _money(campaign: Campaign) -> Panel:

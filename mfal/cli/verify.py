@@ -25,8 +25,8 @@ def command(options: argparse.Namespace) -> int:
     found = verify(options.directory / "ledger.sqlite")
     print(f"{found.events} events, head {found.head_hash[:16]}: chain intact; {_SEALS[found.sealed]}")
     if options.replay:
+        from mfal.campaign.build import recorded_rules
         from mfal.campaign.history import fold
-        from mfal.campaign.loop import recorded_rules
 
         events = read_events(options.directory)
         progress = fold(recorded_rules(events[0].payload)[1], events, check=True)

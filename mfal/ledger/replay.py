@@ -1,65 +1,30 @@
-"""Read a campaign back: state = fold(events), and records from payloads."""
+"""Observations to payloads and back, every float bit for bit."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any
 
 from mfal.errors import LedgerError
-from mfal.ledger.event import Event
-from mfal.oracle import Observation, Query
+from mfal.oracle import Observation
 
-State = TypeVar("State")
-Record = TypeVar("Record", Query, Observation)
-
-
-def fold(events: Iterable[Event], step: Callable[[State, Event], State], state: State) -> State:
-    """Return the state after all events, from the first on."""
-    for event in events:
-        state = step(state, event)
-    return state
+_FIELDS = frozenset(field.name for field in fields(Observation))
 
 
 def observation_payload(observation: Observation) -> dict[str, Any]:
     """Return an observation as JSON values, with its key."""
-    return _payload(observation, _names(Observation))
+    return {name: getattr(observation, name) for name in sorted(_FIELDS)} | {"key": observation.key}
 
 
 def observation_from_payload(payload: Mapping[str, Any]) -> Observation:
-    """Return the observation that was recorded, every float bit for bit.
+    """Return the observation that was recorded.
 
     Raises:
         LedgerError: a field is missing, unknown, or contradicts the key.
     """
-    return _record(Observation, payload, _names(Observation))
-
-
-def query_payload(query: Query) -> dict[str, Any]:
-    """Return a query as JSON values, with its key; `known` is left out, earlier observations hold it."""
-    return _payload(query, _names(Query) - {"known"})
-
-
-def query_from_payload(payload: Mapping[str, Any]) -> Query:
-    """Return the query that was recorded, without `known`.
-
-    Raises:
-        LedgerError: a field is missing, unknown, or contradicts the key.
-    """
-    return _record(Query, payload, _names(Query) - {"known"})
-
-
-def _names(record: type[Query] | type[Observation]) -> frozenset[str]:
-    return frozenset(field.name for field in fields(record))
-
-
-def _payload(record: Query | Observation, names: frozenset[str]) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in sorted(names)} | {"key": record.key}
-
-
-def _record(record: type[Record], payload: Mapping[str, Any], names: frozenset[str]) -> Record:
-    if payload.keys() != names | {"key"}:
-        odd = sorted(payload.keys() ^ (names | {"key"}))
-        raise LedgerError(f"a recorded {record.__name__} has other fields than this mfal writes: {odd}")
-    value = record(**{name: payload[name] for name in names})
-    if value.key != payload["key"]:
-        raise LedgerError(f"a recorded {record.__name__} has key={payload['key']!r} but describes {value.key!r}")
-    return value
+    if payload.keys() != _FIELDS | {"key"}:
+        odd = sorted(payload.keys() ^ (_FIELDS | {"key"}))
+        raise LedgerError(f"a recorded observation has other fields than this mfal writes: {odd}")
+    observation = Observation(**{name: payload[name] for name in _FIELDS})
+    if observation.key != payload["key"]:
+        raise LedgerError(f"a recorded observation has key={payload['key']!r} but describes {observation.key!r}")
+    return observation

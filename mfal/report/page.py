@@ -5,6 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mfal.campaign.build import recorded_rules
+from mfal.campaign.history import Progress, Rules, fold
 from mfal.errors import MissingExtraError
 from mfal.ledger import EventKind
 from mfal.report.plots import money_plot, parity_plot, spend_plot
@@ -40,8 +42,10 @@ def write_page(reading: Reading, path: Path) -> Path:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(files("mfal.report").joinpath("page.html").read_text(encoding="utf-8"))
     # The plots are our own SVG, in which matplotlib has escaped the labels.
-    plots = {name: Markup(svg) for name, svg in _plots(reading).items()}
-    path.write_text(template.render(**_content(reading), **plots), encoding="utf-8")
+    rules = recorded_rules(reading.events[0].payload)[1]
+    progress = fold(rules, reading.events)
+    plots = {name: Markup(svg) for name, svg in _plots(reading, rules, progress).items()}
+    path.write_text(template.render(**_content(reading, rules, progress), **plots), encoding="utf-8")
     return path
 
 
@@ -82,16 +86,16 @@ def _score_cards(summary: Summary) -> list[Card]:
     return [hits, Card(f"EUR {score.eur_funnel:,.0f}", text, "warn")]
 
 
-def _plots(reading: Reading) -> dict[str, str]:
+def _plots(reading: Reading, rules: Rules, progress: Progress) -> dict[str, str]:
     summary = reading.summary
     return {
         "money_svg": money_plot(summary),
         "spend_svg": spend_plot(summary),
-        "parity_svg": parity_plot(relations(reading.rules, reading.progress), summary.config.property.unit),
+        "parity_svg": parity_plot(relations(rules, progress), summary.config.property.unit),
     }
 
 
-def _content(reading: Reading) -> dict[str, Any]:
+def _content(reading: Reading, rules: Rules, progress: Progress) -> dict[str, Any]:
     summary = reading.summary
     decisions = [
         {**query, "hours": event.payload["hours"]}
@@ -102,12 +106,12 @@ def _content(reading: Reading) -> dict[str, Any]:
         "title": summary.config.campaign.name,
         "config": summary.config,
         "unit": summary.config.property.unit,
-        "pool_size": len(reading.rules.pool),
+        "pool_size": len(rules.pool),
         "summary": summary,
         "cards": cards(summary),
-        "forecasts": forecasts(reading.rules, reading.progress)[:_LEFT_SHOWN],
+        "forecasts": forecasts(rules, progress)[:_LEFT_SHOWN],
         "decisions": decisions,
-        "failures": [o for o in reading.progress.observations if o.failure is not None],
+        "failures": [o for o in progress.observations if o.failure is not None],
         "log": _log(reading),
     }
 

@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from mfal.baselines.funnel import eur_to_find, funnel_curve, funnel_order
 from mfal.baselines.random import expected_eur
 from mfal.campaign.config import CampaignConfig
-from mfal.campaign.history import Progress, Rules, recorded_observation
-from mfal.campaign.loop import paid_by_fidelity
+from mfal.campaign.record import paid_by_fidelity, recorded_observation, recorded_observations
+from mfal.fidelity import Fidelity
 from mfal.ledger.event import Event, EventKind
 from mfal.oracle import Observation
 
@@ -91,44 +89,40 @@ class Summary:
         return sorted(self.measured, key=lambda m: math.inf if m.value is None else self.sign * m.value)
 
 
-def summarise(
-    rules: Rules, config: CampaignConfig, progress: Progress, events: Sequence[Event], truth: Mapping[str, float] | None
-) -> Summary:
+def summarise(config: CampaignConfig, events: Sequence[Event], truth: Mapping[str, float] | None) -> Summary:
     """Return the figures of a campaign.
 
     Args:
-        rules: of the campaign.
         config: of the campaign.
-        progress: after all `events`.
         events: of its ledger.
         truth: target values of all candidates where the target is a replay; reveals the score.
     """
-    names = rules.ladder.names
+    observations, names = recorded_observations(events), config.ladder.names
+    stops = [event.payload["reason"] for event in events if event.kind == EventKind.STOP]
+    paid = paid_by_fidelity(observations)
     summary = Summary(
         config=config,
-        stopped=progress.stopped,
-        hours=progress.hours,
-        spent_eur=float(progress.state.spent_eur),
-        paid={name: paid_by_fidelity(progress.observations).get(name, 0.0) for name in names},
-        asked={name: sum(o.fidelity == name for o in progress.observations) for name in names},
-        failed={
-            name: sum(o.fidelity == name and o.failure is not None for o in progress.observations) for name in names
-        },
-        measured=tuple(_measured(rules, progress, events)),
+        stopped=stops[-1] if stops else None,
+        hours=max((event.payload.get("hours", 0.0) for event in events), default=0.0),
+        spent_eur=sum(paid.values()),
+        paid={name: paid.get(name, 0.0) for name in names},
+        asked={name: sum(o.fidelity == name for o in observations) for name in names},
+        failed={name: sum(o.fidelity == name and o.failure is not None for o in observations) for name in names},
+        measured=tuple(_measured(config.ladder[config.ladder.target], observations, events)),
         score=None,
     )
-    return summary if truth is None else _scored(summary, rules, progress.observations, truth)
+    pool_size = events[0].payload["pool"]["size"]
+    return summary if truth is None else replace(summary, score=_score(summary, pool_size, observations, truth))
 
 
-def _measured(rules: Rules, progress: Progress, events: Sequence[Event]) -> list[Measured]:
-    target = rules.ladder[rules.ladder.target]
+def _measured(target: Fidelity, observations: Sequence[Observation], events: Sequence[Event]) -> list[Measured]:
     decided = {
         query["candidate"]: query
         for event in events if event.kind == EventKind.DECISION
         for query in event.payload["queries"] if query["fidelity"] == target.name
     }  # fmt: skip
     spent: dict[str, float] = {}
-    for observation in progress.observations:
+    for observation in observations:
         spent[observation.candidate] = spent.get(observation.candidate, 0.0) + observation.price_eur
     rows, total = [], 0.0
     for event in events:
@@ -157,20 +151,22 @@ def _row(
     )
 
 
-def _scored(summary: Summary, rules: Rules, observations: Sequence[Observation], truth: Mapping[str, float]) -> Summary:
-    known = {candidate: value for candidate, value in truth.items() if np.isfinite(value)}
+def _score(summary: Summary, pool_size: int, observations: Sequence[Observation], truth: Mapping[str, float]) -> Score:
+    known = {candidate: value for candidate, value in truth.items() if math.isfinite(value)}
     hits = tuple(funnel_order(known, summary.sign)[: summary.config.campaign.top])
     done = {m.candidate for m in summary.measured if m.value is not None}
     found = tuple(candidate for candidate in hits if candidate in done)
-    target = rules.ladder[rules.ladder.target]
-    screening = min(rules.ladder.fidelities, key=lambda rung: rung.price_eur)
+    ladder = summary.config.ladder
+    target, screening = ladder[ladder.target], min(ladder.fidelities, key=lambda rung: rung.price_eur)
     screened = {o.candidate: o.value for o in observations if o.fidelity == screening.name and o.value is not None}
-    screen_eur = summary.paid[screening.name]
-    curve = funnel_curve(funnel_order(screened, summary.sign), frozenset(hits), screen_eur, target.price_eur)
-    complete = summary.asked[screening.name] == len(rules.pool) and screening.name != target.name
-    score = Score(
-        hits, found, tuple(curve) if complete else (), screening.name,
-        eur_to_find(curve, len(found)) if complete else None,
-        expected_eur(len(found), len(hits), len(known), target.price_eur),
-    )  # fmt: skip
-    return Summary(**{**vars(summary), "score": score})
+    order = funnel_order(screened, summary.sign)
+    curve = funnel_curve(order, frozenset(hits), summary.paid[screening.name], target.price_eur)
+    complete = summary.asked[screening.name] == pool_size and screening.name != target.name
+    return Score(
+        hits=hits,
+        found=found,
+        funnel=tuple(curve) if complete else (),
+        screening=screening.name,
+        eur_funnel=eur_to_find(curve, len(found)) if complete else None,
+        eur_random=expected_eur(len(found), len(hits), len(known), target.price_eur),
+    )

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mfal.campaign.build import build_oracles, build_policy, build_pool
+from mfal.campaign.build import build_policy
 from mfal.campaign.config import load
+from mfal.campaign.plugins import build_oracles, build_pool
 from mfal.errors import CampaignFileError, MfalError
 
 GOOD = """\

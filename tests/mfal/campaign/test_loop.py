@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mfal.campaign.build import recorded_rules
 from mfal.campaign.config import parse
 from mfal.campaign.history import digest, fold
-from mfal.campaign.loop import Campaign, recorded_rules
+from mfal.campaign.loop import Campaign
 from mfal.errors import LedgerError, OracleError, ReplayMismatchError
-from mfal.ledger import EventKind, read_events
+from mfal.ledger import EventKind, Ledger, read_events
 from mfal.oracle import Observation
 from tests import synthetic
 
@@ -117,6 +118,13 @@ def test_answers_that_are_not_numbers_become_failures(tmp_path):
     assert len(at(progress, "high")) > 2
 
 
+def test_a_ledger_without_a_first_event_is_started_again(tmp_path):
+    Ledger.create(tmp_path / "ledger.sqlite").close()
+    with pytest.raises(LedgerError, match="holds no campaign"):
+        Campaign.resume(tmp_path)
+    assert run(synthetic.config(), tmp_path).stopped
+
+
 @pytest.mark.parametrize("fidelity", ["low", "middle", "high"])
 def test_a_source_that_always_fails_is_survived(tmp_path, fidelity):
     progress = run(synthetic.with_options(fidelity, fail_all=True), tmp_path)
@@ -132,7 +140,9 @@ def test_a_source_that_always_fails_is_survived(tmp_path, fidelity):
     if fidelity == "high":
         # Three in a row close the source; up to two more were in flight by then.
         assert 3 <= len(at(progress, "high")) <= 5
-        assert progress.stopped == "every query that could be asked has been asked, or its fidelity keeps failing"
+        assert progress.stopped.startswith("every query that could be asked has been asked, or its fidelity keeps")
+        assert "high failed 3 times in a row" in progress.stopped
+        assert "did not converge); mend it, or raise failure_limit" in progress.stopped
     assert float(progress.state.spent_eur) <= 4000.0
 
 

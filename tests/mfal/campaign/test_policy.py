@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mfal.campaign import history, loop, policy
-from mfal.campaign.build import build_policy, build_pool
+from mfal.campaign.build import build_policy
 from mfal.campaign.config import parse
 from mfal.campaign.loop import Campaign
+from mfal.campaign.plugins import build_pool
 from mfal.campaign.policy import Outcome
 from mfal.dataset import EMPTY, FAILED, OBSERVED, PENDING, Answers, Dataset
 from tests import synthetic

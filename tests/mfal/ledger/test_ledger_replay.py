@@ -8,14 +8,8 @@ from mfal.errors import LedgerError
 from mfal.ledger import Ledger, read_events
 from mfal.ledger.chain import link
 from mfal.ledger.event import canonical_json
-from mfal.ledger.replay import (
-    fold,
-    observation_from_payload,
-    observation_payload,
-    query_from_payload,
-    query_payload,
-)
-from mfal.oracle import Observation, Query
+from mfal.ledger.replay import observation_from_payload, observation_payload
+from mfal.oracle import Observation
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TIME = "2025-01-01T00:00:00.000000+00:00"
@@ -29,7 +23,6 @@ OBSERVATIONS = st.builds(
     failure=st.none() | st.text(),
     details=st.dictionaries(st.text(), FINITE | st.lists(FINITE) | st.text() | st.booleans() | st.none(), max_size=3),
 )
-QUERIES = st.builds(Query, candidate=st.text(), fidelity=st.text(), price_eur=FINITE, known=st.just({}))
 
 
 def assert_same(found, expected):
@@ -45,13 +38,6 @@ def test_observations_round_trip(observation):
     assert_same(observation_from_payload(payload), observation)
 
 
-@given(QUERIES)
-def test_queries_round_trip_without_what_was_known(query):
-    payload = link(None, TIME, "decision", query_payload(query)).payload
-    assert "known" not in payload
-    assert repr(query_from_payload(payload)) == repr(query)
-
-
 @settings(max_examples=10, deadline=None)
 @given(st.lists(OBSERVATIONS, unique_by=lambda observation: observation.key, max_size=5))
 def test_observations_round_trip_through_the_file(tmp_path_factory, observations):
@@ -64,18 +50,13 @@ def test_observations_round_trip_through_the_file(tmp_path_factory, observations
 
 @pytest.mark.parametrize("change", [{"extra": 1}, {"key": "dft:Other"}, {"candidate": "Other"}])
 def test_odd_payloads_are_refused(change):
-    query, observation = Query("AlNi", "dft", 1.0), Observation("AlNi", "dft", -0.6, None, 1.0)
-    with pytest.raises(LedgerError, match="a recorded Query has"):
-        query_from_payload(query_payload(query) | change)
-    with pytest.raises(LedgerError, match="a recorded Observation has"):
+    observation = Observation("AlNi", "dft", -0.6, None, 1.0)
+    with pytest.raises(LedgerError, match="a recorded observation has"):
         observation_from_payload(observation_payload(observation) | change)
+
+
+def test_a_payload_without_a_value_is_refused():
+    payload = observation_payload(Observation("AlNi", "dft", -0.6, None, 1.0))
+    del payload["value"]
     with pytest.raises(LedgerError, match="value"):
-        observation_from_payload(query_payload(query))
-
-
-def test_fold_goes_from_the_first_event_on():
-    first = link(None, TIME, "campaign", {})
-    assert fold([first, link(first, TIME, "stop", {})], lambda state, event: [*state, event.kind], []) == [
-        "campaign",
-        "stop",
-    ]
+        observation_from_payload(payload)
