@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mfal.campaign import history, loop, policy
+from mfal.campaign import history, policy
 from mfal.campaign.build import build_policy
 from mfal.campaign.config import parse
 from mfal.campaign.loop import Campaign
@@ -262,7 +262,7 @@ def test_a_simulated_campaign_takes_the_decisions_of_the_live_one(tmp_path):
         (campaign.rules.pool.index(o.candidate), campaign.rules.ladder.index(o.fidelity)) for o in progress.observations
     ]
     table, run = jnp.asarray(synthetic.truth(0, 8)), eqx.filter_jit(simulate)
-    first = loop._rules(config).first
+    first = campaign.rules.first
     columns = run(campaign.rules.policy, first, table, config.campaign.seed, progress.decisions + 1)
     simulated = [
         (int(i), int(f))
