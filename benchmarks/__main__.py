@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from importlib import import_module
 
 from rich.console import Console
@@ -20,8 +21,11 @@ def main() -> int:
     parser.add_argument("--smoke", action="store_true", help="the short form, for checking that it runs")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     options = parser.parse_args()
-    figures = import_module(f"benchmarks.{options.name}").measure(options.smoke)
-    result = {"benchmark": options.name, "smoke": options.smoke, **context(), **figures}
+    # Before the run: what is edited meanwhile was not measured.
+    result: dict[str, object] = {"benchmark": options.name, "smoke": options.smoke, **context()}
+    started = time.perf_counter()
+    result |= import_module(f"benchmarks.{options.name}").measure(options.smoke)
+    result["seconds"] = round(time.perf_counter() - started, 1)
     table = Table("figure", "value", title=options.name)
     for name, value in result.items():
         table.add_row(name, str(value))
