@@ -4,7 +4,7 @@ A hit is a candidate that has been measured at the target and is among the k bes
 `value_of_hit_eur`. Measuring candidate i is worth V p_i, with p_i the probability that it is a hit. An answer from any
 other fidelity is worth what it changes about the decision to measure i at price c:
 
-    gain = E[max(V p_i', 0 + c) - c] - max(V p_i - c, 0)
+    gain = E[max(V p_i' - c, 0)] - max(V p_i - c, 0)
 
 (value of information, Howard 1966, 10.1109/TSSC.1966.300074). With d_i the margin by which i beats or misses the
 k-th best of the others, all of it reduces to the first two moments of d_i and its covariance with the answer, which
