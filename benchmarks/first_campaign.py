@@ -6,11 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.kills import MFAL, run_uninterrupted, run_with_kills
+from benchmarks.kills import MFAL, count_events, run_uninterrupted, run_with_kills
 
 EXAMPLE = Path("examples/intermetallics.toml")
 KILLS, SMOKE_KILLS = 10, 2
-LONGEST_S = 25.0
 
 
 def measure(smoke: bool) -> dict[str, Any]:
@@ -50,9 +49,9 @@ def _campaign(place: Path, smoke: bool) -> dict[str, Any]:
 
 def _kills(place: Path, kills: int) -> dict[str, Any]:
     whole = run_uninterrupted([str(_own_cache(place, "whole")), "--fast"], place / "whole")
-    broken, survived = run_with_kills(
-        [str(_own_cache(place, "broken")), "--fast"], place / "broken", kills, LONGEST_S, seed=1
-    )
+    events = count_events(place / "whole")
+    arguments = [str(_own_cache(place, "broken")), "--fast"]
+    broken, survived = run_with_kills(arguments, place / "broken", kills, events, seed=1)
     return {
         "kills_survived": survived,
         "paid_twice": len(broken.keys) - len(set(broken.keys)),

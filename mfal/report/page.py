@@ -64,7 +64,8 @@ def cards(summary: Summary) -> list[Card]:
         tone = "" if sum(inside) >= 0.7 * len(inside) else "warn"
         text = "measured values inside their 90 % interval predicted before"
         found.append(Card(f"{sum(inside)} of {len(inside)}", text, tone))
-    return _score_cards(summary) + found
+    scores = _score_cards(summary)
+    return scores[:1] + found[:1] + scores[1:] + found[1:]
 
 
 def _score_cards(summary: Summary) -> list[Card]:
