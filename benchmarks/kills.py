@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from mfal.campaign.record import LEDGER
+from mfal.campaign.record import LEDGER, recorded_observations
 from mfal.ledger import EventKind, read_events
 
 MFAL = [sys.executable, "-m", "mfal.cli"]
@@ -70,8 +70,8 @@ def count_events(directory: Path) -> int:
 
 def paid(directory: Path) -> Paid:
     """Read what was paid off a ledger."""
-    payloads = [event.payload for event in read_events(directory) if event.kind == EventKind.OBSERVATION]
-    return Paid(tuple(p["key"] for p in payloads), sum(p["price_eur"] for p in payloads))
+    observations = recorded_observations(read_events(directory))
+    return Paid(tuple(o.key for o in observations), sum(o.price_eur for o in observations))
 
 
 def _events(directory: Path) -> int:

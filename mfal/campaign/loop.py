@@ -47,6 +47,7 @@ class Campaign:
         self.config, self.rules, self.oracles, self.progress = config, rules, oracles, progress
         self.last_decision: Mapping[str, Any] = {}
         self._ledger = ledger
+        self._started = datetime.fromisoformat(ledger.events()[0].time)
         self._arrived: dict[str, Observation] = {}
 
     @classmethod
@@ -174,8 +175,7 @@ class Campaign:
                 self._arrived[observation.key] = _sound(observation)
 
     def _wall_hours(self) -> float:
-        started = datetime.fromisoformat(self._ledger.events()[0].time)
-        return max(self.progress.hours, (datetime.now(UTC) - started).total_seconds() / 3600.0)
+        return max(self.progress.hours, (datetime.now(UTC) - self._started).total_seconds() / 3600.0)
 
     def _stop(self, outcome: Outcome) -> None:
         reason = "; ".join([_REASONS[outcome], *self.warnings])

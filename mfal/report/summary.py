@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from mfal.baselines.funnel import eur_to_find, funnel_curve, funnel_order
 from mfal.baselines.random import expected_eur
 from mfal.campaign.config import CampaignConfig
-from mfal.campaign.record import paid_by_fidelity, recorded_observation, recorded_observations
+from mfal.campaign.record import paid_by_fidelity, recorded_observations
 from mfal.fidelity import Fidelity
 from mfal.ledger.event import Event, EventKind
 from mfal.oracle import Observation
@@ -125,10 +125,8 @@ def _measured(target: Fidelity, observations: Sequence[Observation], events: Seq
     for observation in observations:
         spent[observation.candidate] = spent.get(observation.candidate, 0.0) + observation.price_eur
     rows, total = [], 0.0
-    for event in events:
-        if event.kind != EventKind.OBSERVATION:
-            continue
-        observation = recorded_observation(event.payload)
+    answers = [event for event in events if event.kind == EventKind.OBSERVATION]
+    for event, observation in zip(answers, observations, strict=True):
         total += observation.price_eur
         if observation.fidelity == target.name:
             rows.append(_row(observation, decided[observation.candidate], target.noise_sd, spent, event, total))
