@@ -1,44 +1,46 @@
-"""Queries and their answers as padded arrays of fixed shape."""
+"""Queries and their answers as tables over candidates and fidelities.
+
+A query is asked once, so a table holds a campaign completely. Its shape is that of the pool, never that of the data:
+nothing compiles again as answers come in.
+"""
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
+from mfal.errors import DatasetError
 from mfal.types import Array, Bool, Float, Int
 
 EMPTY, PENDING, OBSERVED, FAILED = 0, 1, 2, 3
 
 
 class Dataset(eqx.Module):
-    """Rows in the order of decision; a row is pending until its answer is recorded.
+    """What has been asked and answered; all arrays of shape (candidates, fidelities).
 
     Attributes:
-        candidate: index in the pool, shape (capacity,).
-        fidelity: index in the ladder, shape (capacity,).
-        value: answer in the property's unit, zero where there is none.
-        noise_variance: variance of the answer, in the unit squared.
         status: EMPTY, PENDING, OBSERVED or FAILED.
+        value: answer in the property's unit, zero where there is none.
+        noise_variance: variance of the answer, or of the answer expected, in the unit squared.
     """
 
-    candidate: Int[Array, " capacity"]
-    fidelity: Int[Array, " capacity"]
-    value: Float[Array, " capacity"]
-    noise_variance: Float[Array, " capacity"]
-    status: Int[Array, " capacity"]
+    status: Int[Array, "n L"]
+    value: Float[Array, "n L"]
+    noise_variance: Float[Array, "n L"]
 
     @property
-    def observed(self) -> Bool[Array, " capacity"]:
-        """Rows with a value."""
+    def observed(self) -> Bool[Array, "n L"]:
+        """Queries with a value."""
         return self.status == OBSERVED
 
     @property
-    def pending(self) -> Bool[Array, " capacity"]:
-        """Rows still waiting for an answer."""
+    def pending(self) -> Bool[Array, "n L"]:
+        """Queries still waiting for an answer."""
         return self.status == PENDING
 
     @property
-    def count(self) -> Int[Array, ""]:
-        """Rows in use."""
-        return jnp.sum(self.status != EMPTY)
+    def asked(self) -> Bool[Array, "n L"]:
+        """Queries that are not open any more."""
+        return self.status != EMPTY
 
 
 class Answers(eqx.Module):
@@ -53,68 +55,89 @@ class Answers(eqx.Module):
     valid: Bool[Array, " batch"]
 
 
-def empty_dataset(capacity: int) -> Dataset:
-    """Return a dataset with `capacity` free rows."""
-    zeros, indices = jnp.zeros(capacity), jnp.zeros(capacity, dtype=jnp.int32)
-    return Dataset(indices, indices, zeros, jnp.ones(capacity), indices)
+def empty_dataset(candidates: int, fidelities: int) -> Dataset:
+    """Return the tables of a campaign that has asked nothing."""
+    zeros = jnp.zeros((candidates, fidelities))
+    return Dataset(zeros.astype(jnp.int8), zeros, zeros)
 
 
-def grow(dataset: Dataset, capacity: int) -> Dataset:
-    """Return the same rows with room for `capacity`; a new shape, so traced code compiles once more."""
-    room = capacity - dataset.status.shape[0]
-    blank = empty_dataset(room)
-    return Dataset(*(jnp.concatenate(pair) for pair in zip(_fields(dataset), _fields(blank), strict=True)))
-
-
-def add_pending(
-    dataset: Dataset, candidate: Int[Array, ""], fidelity: Int[Array, ""], noise_variance: Float[Array, ""]
+def expect(
+    dataset: Dataset,
+    candidate: Int[Array, " batch"],
+    fidelity: Int[Array, " batch"],
+    noise_variance: Float[Array, " batch"],
+    use: Bool[Array, " batch"],
 ) -> Dataset:
-    """Append one row whose answer is expected with `noise_variance`.
-
-    Without a free row nothing is written, so keep `count` below capacity.
-    """
-    row = dataset.count
+    """Mark the queries of the rows in `use` as pending, their answers expected with `noise_variance`."""
+    row = jnp.where(use, candidate, dataset.status.shape[0])
     return Dataset(
-        dataset.candidate.at[row].set(candidate.astype(dataset.candidate.dtype), mode="drop"),
-        dataset.fidelity.at[row].set(fidelity.astype(dataset.fidelity.dtype), mode="drop"),
+        dataset.status.at[row, fidelity].set(PENDING, mode="drop"),
         dataset.value,
-        dataset.noise_variance.at[row].set(noise_variance, mode="drop"),
-        dataset.status.at[row].set(PENDING, mode="drop"),
+        dataset.noise_variance.at[row, fidelity].set(noise_variance, mode="drop"),
     )
 
 
 def record(dataset: Dataset, answers: Answers) -> Dataset:
-    """Write answers into their pending rows; an answer nobody waits for changes nothing."""
-    match = (
-        (dataset.candidate[:, None] == answers.candidate)
-        & (dataset.fidelity[:, None] == answers.fidelity)
-        & dataset.pending[:, None]
-        & answers.valid
-    )
-    hit, which = match.any(axis=1), match.argmax(axis=1)
-    failed = answers.failed[which]
+    """Write answers to pending queries; an answer nobody waits for changes nothing."""
+    awaited = answers.valid & dataset.pending[answers.candidate, answers.fidelity]
+    row = jnp.where(awaited, answers.candidate, dataset.status.shape[0])
+    good = jnp.where(answers.failed, dataset.status.shape[0], row)
+    status = jnp.where(answers.failed, FAILED, OBSERVED).astype(dataset.status.dtype)
     return Dataset(
-        dataset.candidate,
-        dataset.fidelity,
-        jnp.where(hit & ~failed, answers.value[which], dataset.value),
-        jnp.where(hit & ~failed, answers.noise_variance[which], dataset.noise_variance),
-        jnp.where(hit, jnp.where(failed, FAILED, OBSERVED), dataset.status).astype(dataset.status.dtype),
+        dataset.status.at[row, answers.fidelity].set(status, mode="drop"),
+        dataset.value.at[good, answers.fidelity].set(answers.value, mode="drop"),
+        dataset.noise_variance.at[good, answers.fidelity].set(answers.noise_variance, mode="drop"),
     )
 
 
-def table(dataset: Dataset, mask: Bool[Array, " capacity"], candidates: int, fidelities: int) -> Bool[Array, "n L"]:
-    """Return which (candidate, fidelity) pairs occur among the rows of `mask`."""
-    blank = jnp.zeros((candidates, fidelities), dtype=bool)
-    return blank.at[dataset.candidate, dataset.fidelity].max(mask & (dataset.status != EMPTY))
+def from_rows(
+    candidate: np.ndarray,
+    fidelity: np.ndarray,
+    value: np.ndarray,
+    noise_variance: np.ndarray,
+    candidates: int,
+    fidelities: int,
+) -> Dataset:
+    """Return the tables of finished answers, repeats pooled.
+
+    Repeats of a query are averaged with their inverse variances; where they contradict each other by more than their
+    variances allow, the variance of the mean is raised to what the scatter shows (Birge ratio, 10.1103/PhysRev.40.207).
+
+    Raises:
+        DatasetError: a value or variance is not finite, a variance is negative, or an index is out of range.
+    """
+    _refuse_rows(candidate, fidelity, value, noise_variance, candidates, fidelities)
+    cell, shape = np.asarray(candidate) * fidelities + np.asarray(fidelity), (candidates, fidelities)
+    floor = np.maximum(noise_variance, np.finfo(float).tiny ** 0.5)
+    total, weighted, count = np.zeros(shape).ravel(), np.zeros(shape).ravel(), np.zeros(shape).ravel()
+    np.add.at(count, cell, 1.0)
+    np.add.at(total, cell, 1.0 / floor)
+    np.add.at(weighted, cell, value / floor)
+    seen = count > 0
+    mean = np.divide(weighted, total, out=np.zeros_like(total), where=seen)
+    scatter = np.zeros_like(total)
+    np.add.at(scatter, cell, (value - mean[cell]) ** 2)
+    formal = np.divide(1.0, total, out=np.zeros_like(total), where=seen)
+    shown = np.divide(scatter, count * (count - 1.0), out=np.zeros_like(total), where=count > 1)
+    variance = np.where(formal <= np.finfo(float).tiny ** 0.5, 0.0, formal)
+    return Dataset(
+        jnp.asarray(np.where(seen, OBSERVED, EMPTY).reshape(shape).astype(np.int8)),
+        jnp.asarray(mean.reshape(shape)),
+        jnp.asarray(np.maximum(variance, shown).reshape(shape)),
+    )
 
 
-def values(dataset: Dataset, fidelity: int, candidates: int) -> tuple[Bool[Array, " n"], Float[Array, " n"]]:
-    """Return, for one fidelity, which candidates have a value and the values (zero elsewhere)."""
-    rows = dataset.observed & (dataset.fidelity == fidelity)
-    known = jnp.zeros(candidates, dtype=bool).at[dataset.candidate].max(rows)
-    value = jnp.zeros(candidates).at[dataset.candidate].add(jnp.where(rows, dataset.value, 0.0))
-    return known, value
-
-
-def _fields(dataset: Dataset) -> tuple[Array, ...]:
-    return (dataset.candidate, dataset.fidelity, dataset.value, dataset.noise_variance, dataset.status)
+def _refuse_rows(
+    candidate: np.ndarray, fidelity: np.ndarray, value: np.ndarray, noise_variance: np.ndarray, n: int, levels: int
+) -> None:
+    checks = (
+        ("candidate", candidate, (np.asarray(candidate) < 0) | (np.asarray(candidate) >= n), f"use 0 to {n - 1}"),
+        ("fidelity", fidelity, (np.asarray(fidelity) < 0) | (np.asarray(fidelity) >= levels), f"use 0 to {levels - 1}"),
+        ("value", value, ~np.isfinite(value), "record it as a failed query or drop the row"),
+        ("noise_variance", noise_variance, ~(np.isfinite(noise_variance) & (np.asarray(noise_variance) >= 0)),
+         "give a finite variance, zero where the answer is exact"),
+    )  # fmt: skip
+    for name, column, bad, remedy in checks:
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise DatasetError(f"row {row}: {name} = {np.asarray(column)[row]} cannot be used; {remedy}")

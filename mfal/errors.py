@@ -36,5 +36,5 @@ class ReplayMismatchError(LedgerError):
     """A recorded decision is not what the policy computes from the recorded events."""
 
 
-class DatasetFullError(MfalError):
-    """An observation does not fit into the padded arrays."""
+class DatasetError(MfalError):
+    """An answer cannot become data: names the row, the value and the remedy."""
