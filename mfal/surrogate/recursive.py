@@ -1,0 +1,305 @@
+"""Recursive co-kriging over a pool: one Gaussian process a fidelity, each regressed on those before it.
+
+f_l(x) = b_l + sum_(j<l) rho_lj (f_j(x) - c_j) + g_l(x) + e_l(x)
+
+(Kennedy and O'Hagan 2000, 10.1093/biomet/87.1.1, in the recursive form of Le Gratiet and Garnier 2014,
+10.1615/Int.J.UncertaintyQuantification.2014006914), with g_l smooth in the descriptors and e_l a part of its own for
+every candidate. Levels b and slopes rho are normal beforehand and integrated out exactly: a source that says nothing,
+or the opposite, gets the slope that its answers deserve, with its uncertainty.
+
+Exact, at the cost of one process a fidelity, where the answers below a row are exact and in hand (nested answers, or a
+level that was screened over the whole pool). A row whose answers below are missing counts with the variance that this
+leaves. It stands for its own candidate, and does not teach the levels below; `mfal.surrogate.joint` is exact for such
+data.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from mfal.dataset import FAILED, Dataset
+from mfal.surrogate.base import AbstractBelief, AbstractSurrogate
+from mfal.surrogate.fit import TOLERANCE, minimise
+from mfal.surrogate.inducing import choose_inducing, condition_inducing
+from mfal.surrogate.kernels import SmoothAndIndividual
+from mfal.surrogate.pool import (
+    AbstractProcess,
+    ExactProcess,
+    Rows,
+    Trend,
+    condition,
+    gather,
+    negative_log_evidence,
+    room_for,
+)
+from mfal.surrogate.recursive_belief import RecursiveBelief, gaps
+from mfal.surrogate.recursive_prior import Parameters, Prior, default_prior
+from mfal.types import Array, Bool, Float, Int
+
+
+class RecursiveGP(AbstractSurrogate):
+    """Recursive co-kriging on the candidates of one pool.
+
+    Attributes:
+        features: standardised descriptors of the pool.
+        prior: see `default_prior`.
+        parameters: current hyper-parameters.
+        order: fixed shuffle of the pool, from which a subset of very many rows is taken.
+        inducing: for each level, the inducing points, or None for an exact process.
+        rows: for each level, room for answers of an exact process.
+        nonlinear: g_l also depends on the answers below, not only on the descriptors.
+    """
+
+    features: Float[Array, "n d"]
+    prior: Prior
+    parameters: Parameters
+    order: Int[Array, " n"]
+    inducing: tuple[Int[Array, " p"] | None, ...]
+    rows: tuple[int, ...] = eqx.field(static=True)
+    nonlinear: bool = eqx.field(static=True)
+
+    def condition(self, dataset: Dataset) -> RecursiveBelief:
+        """Return the belief given the observed answers."""
+        levels: tuple[AbstractProcess, ...] = ()
+        for level in range(len(self.rows)):
+            levels = (*levels, self._process(level, dataset, levels))
+        return RecursiveBelief.of(levels, dataset)
+
+    def extend(self, belief: AbstractBelief, dataset: Dataset, fresh: Bool[Array, "n L"]) -> RecursiveBelief:
+        """Return `belief` with a few fresh answers added at the cost of a rank-1 update each.
+
+        Conditions anew where an update would not be exact, or no cheaper.
+        """
+        assert isinstance(belief, RecursiveBelief)
+        if self.nonlinear or any(points is not None for points in self.inducing[1:]):
+            return self.condition(dataset)
+        exact = jnp.array([points is None for points in self.inducing])
+        # Rows are as they were taken up: with the gaps and the slopes' prior of that time.
+        anew = jnp.any(exact & (jnp.sum(fresh, axis=0) > _FEW)) | gaps(dataset).any()
+        anew = anew | jnp.any(belief.kept < 1.0) | self._outdated(belief, dataset)
+        return jax.lax.cond(anew, lambda: self.condition(dataset), lambda: self._append(belief, dataset, fresh))
+
+    def fit(self, dataset: Dataset, grown: Bool[Array, " L"]) -> "RecursiveGP":
+        """Return the surrogate at its maximum a posteriori, level by level; only those that have `grown`."""
+        fitted, levels = self, ()
+        for level in range(len(self.rows)):
+            again = lambda old=fitted, at=level, below=levels: old._fit_level(at, dataset, below)  # noqa: E731
+            fitted = jax.lax.cond(grown[level], again, lambda old=fitted: old)
+            levels = (*levels, fitted._process(level, dataset, levels))
+        return fitted
+
+    def with_room(self, answers: Sequence[int]) -> "RecursiveGP":
+        """Return the surrogate with room for so many answers at each fidelity."""
+        size = self.features.shape[0]
+        rows = tuple(
+            room if points is not None else room_for(count, room, size)
+            for count, room, points in zip(answers, self.rows, self.inducing, strict=True)
+        )
+        return dataclasses.replace(self, rows=rows)
+
+    def loss(self, vector: Float[Array, " p"], level: int, rows: Rows, trend: Trend, features: Array) -> Array:
+        """Return the negative log posterior density of one level's hyper-parameters, up to a constant.
+
+        Args:
+            vector: log length scales, log amplitude, log individual of that level.
+            level: index in the ladder.
+            rows: answers, `point` counting within `features`.
+            trend: prior of levels and slopes, with the basis at `features`.
+            features: inputs of the rows.
+        """
+        kernel = SmoothAndIndividual(features, vector[: features.shape[1]], vector[-2], vector[-1])
+        covariance = kernel.cross(jnp.arange(features.shape[0]))
+        centre, sd = (_vector(part, level) for part in (self.prior.mean, self.prior.sd))
+        return negative_log_evidence(covariance, trend.basis, trend, rows) + 0.5 * jnp.sum(
+            ((vector - centre) / sd) ** 2
+        )
+
+    def level_problem(
+        self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...], size: int
+    ) -> tuple[Rows, Trend, Array]:
+        """Return rows, trend and inputs from which the hyper-parameters of a level are learnt."""
+        trend, inputs = self._trend(level, dataset, levels), self._inputs(level, dataset, levels)
+        rows = self._rows(level, dataset, levels, trend, size)
+        local = Rows(jnp.arange(size, dtype=jnp.int32), rows.value, rows.noise_variance, rows.used)
+        return local, Trend(trend.basis[rows.point], trend.mean, trend.variance), inputs[rows.point]
+
+    def _fit_level(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> "RecursiveGP":
+        size = min(_FIT_ROWS, self.features.shape[0], self.rows[level])
+        rows, trend, inputs = self.level_problem(level, dataset, levels, size)
+        current, centre = _vector(self.parameters, level), _vector(self.prior.mean, level)
+        starts = jnp.stack([current, centre.at[:-2].add(-0.7)])
+        best = minimise(lambda vector: self.loss(vector, level, rows, trend, inputs), starts, TOLERANCE)
+        parameters = Parameters(
+            self.parameters.log_lengthscale.at[level].set(best[:-2]),
+            self.parameters.log_amplitude.at[level].set(best[-2]),
+            self.parameters.log_individual.at[level].set(best[-1]),
+        )
+        fitted = eqx.tree_at(lambda surrogate: surrogate.parameters, self, parameters)
+        return fitted._with_inducing(level, dataset, levels)
+
+    def _with_inducing(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> "RecursiveGP":
+        points = self.inducing[level]
+        if points is None:
+            return self
+        chosen = choose_inducing(self._kernel(level, dataset, levels), self.order[:_SUBSET], points.shape[0])
+        inducing = (*self.inducing[:level], chosen, *self.inducing[level + 1 :])
+        return eqx.tree_at(lambda surrogate: surrogate.inducing, self, inducing, is_leaf=lambda leaf: leaf is None)
+
+    def _process(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> AbstractProcess:
+        kernel, trend = self._kernel(level, dataset, levels), self._trend(level, dataset, levels)
+        points = self.inducing[level]
+        if points is None:
+            return condition(kernel, trend, self._rows(level, dataset, levels, trend, self.rows[level]))
+        column = (dataset.observed[:, level], dataset.value[:, level], dataset.noise_variance[:, level])
+        return condition_inducing(kernel, trend, *column, points)
+
+    def _append(self, belief: RecursiveBelief, dataset: Dataset, fresh: Bool[Array, "n L"]) -> RecursiveBelief:
+        levels: tuple[AbstractProcess, ...] = ()
+        for level, process in enumerate(belief.levels):
+            if isinstance(process, ExactProcess):
+                process = process.with_basis(self._trend(level, dataset, levels).basis)
+                process = _appended(process, dataset, level, fresh[:, level])
+            else:
+                again = lambda: self._process(0, dataset, ())  # noqa: E731
+                process = jax.lax.cond(jnp.any(fresh[:, level]), again, lambda old=process: old)
+            levels = (*levels, process)
+        return RecursiveBelief.of(levels, dataset)
+
+    def _outdated(self, belief: RecursiveBelief, dataset: Dataset) -> Bool[Array, ""]:
+        """Return whether a source has been left out or taken in since."""
+        changed = [
+            jnp.any(self._coefficients(level, dataset)[1] != process.trend.variance)
+            for level, process in enumerate(belief.levels)
+            if isinstance(process, ExactProcess)
+        ]
+        return jnp.any(jnp.array(changed))
+
+    def _kernel(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> SmoothAndIndividual:
+        return SmoothAndIndividual(
+            self._inputs(level, dataset, levels),
+            self.parameters.log_lengthscale[level],
+            self.parameters.log_amplitude[level],
+            self.parameters.log_individual[level],
+        )
+
+    def _inputs(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> Float[Array, "n D"]:
+        if not self.nonlinear:
+            return self.features
+        below = self._below(dataset, levels) / self.prior.typical_spread[:level]
+        unused = jnp.zeros((self.features.shape[0], len(self.rows) - 1 - level))
+        return jnp.column_stack([self.features, below, unused])
+
+    def _below(self, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> Float[Array, "n j"]:
+        """Return the means below, from their typical values."""
+        if not levels:
+            return jnp.zeros((self.features.shape[0], 0))
+        return RecursiveBelief.of(levels, dataset).mean - self.prior.typical_value[: len(levels)]
+
+    def _trend(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> Trend:
+        basis = jnp.column_stack([jnp.ones(self.features.shape[0]), self._below(dataset, levels)])
+        return Trend(basis, *self._coefficients(level, dataset))
+
+    def _coefficients(self, level: int, dataset: Dataset) -> tuple[Array, Array]:
+        """Return mean and variance of level and slopes beforehand; a source that only fails has no slope."""
+        alive = ~_dead(dataset)[:level]
+        mean = jnp.concatenate([self.prior.typical_value[level][None], alive * self.prior.slope_mean[level, :level]])
+        sd = jnp.concatenate([self.prior.level_sd[level][None], alive * self.prior.slope_sd[level, :level]])
+        return mean, sd**2
+
+    def _rows(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...], trend: Trend, size: int) -> Rows:
+        """Return a level's answers; those with a gap below carry the variance that the gap leaves."""
+        column = (dataset.observed[:, level], dataset.value[:, level], dataset.noise_variance[:, level])
+        rows = gather(*column, self.order, size)
+        if level == 0:
+            return rows
+        below = RecursiveBelief.of(levels, dataset).own[rows.point]
+        kernel = self._kernel(level, dataset, levels)
+        covariance = kernel.cross(rows.point, rows.point)
+        slopes, spread = trend.mean[1:], jnp.diag(trend.variance[1:])
+        for _ in range(_ROUNDS):
+            widened = _widened(rows, below, slopes, spread)
+            slopes, spread = _slopes(covariance, trend, widened)
+        return _widened(rows, below, slopes, spread)
+
+
+def recursive_surrogate(
+    features: Float[Array, "n d"],
+    typical_value: Float[Array, " L"],
+    typical_spread: Float[Array, " L"],
+    nonlinear: bool,
+) -> RecursiveGP:
+    """Return recursive co-kriging before any data; the first fidelity through inducing points if the pool is large."""
+    size, fidelities = features.shape[0], typical_value.shape[0]
+    prior = default_prior(typical_value, typical_spread, features.shape[1], nonlinear)
+    order = jnp.asarray(np.random.default_rng(0).permutation(size))
+    # A target alone is never screened; its few answers are taken exactly.
+    dense = order[:INDUCING] if size > EXACT and fidelities > 1 else None
+    first = min(size, FIRST_ROWS)
+    return RecursiveGP(
+        features=features,
+        prior=prior,
+        parameters=prior.mean,
+        order=order,
+        inducing=(dense, *[None] * (fidelities - 1)),
+        rows=(min(size, EXACT) if fidelities > 1 else first, *[first] * (fidelities - 1)),
+        nonlinear=nonlinear,
+    )
+
+
+# Answers that there is room for at first, the most that one process takes exactly, and the inducing points beyond it.
+FIRST_ROWS, EXACT, INDUCING = 128, 1024, 256
+# Fresh answers a level up to which single updates are cheaper than conditioning anew.
+_FEW = 16
+# Rows that hyper-parameters are learnt from, and candidates that inducing points are chosen from.
+_FIT_ROWS, _SUBSET = 256, 4096
+# Rounds in which slopes and the variances that depend on them settle.
+_ROUNDS = 2
+# Failures without a single success after which a source is left out.
+_DEAD = 3
+
+
+def _vector(parameters: Parameters, level: int) -> Float[Array, " p"]:
+    one = jax.tree.map(lambda leaf: leaf[level], parameters)
+    return ravel_pytree((one.log_lengthscale, one.log_amplitude, one.log_individual))[0]
+
+
+def _dead(dataset: Dataset) -> Bool[Array, " L"]:
+    failures = jnp.sum(dataset.status == FAILED, axis=0)
+    return (failures >= _DEAD) & ~dataset.observed.any(axis=0)
+
+
+def _appended(process: ExactProcess, dataset: Dataset, level: int, fresh: Bool[Array, " n"]) -> ExactProcess:
+    found = jnp.nonzero(fresh, size=_FEW, fill_value=0)[0]
+    use = jnp.arange(_FEW) < jnp.sum(fresh)
+
+    def add(index: Array, grown: ExactProcess) -> ExactProcess:
+        point = found[index]
+        return grown.append(point, dataset.value[point, level], dataset.noise_variance[point, level], use[index])
+
+    return jax.lax.fori_loop(0, jnp.sum(fresh), add, process)
+
+
+def _widened(rows: Rows, below: Float[Array, "rows j j"], slopes: Array, spread: Array) -> Rows:
+    second = jnp.outer(slopes, slopes) + spread
+    extra = jnp.einsum("jk,rjk->r", second, below)
+    return Rows(rows.point, rows.value, rows.noise_variance + jnp.where(rows.used, extra, 0.0), rows.used)
+
+
+def _slopes(covariance: Float[Array, "rows rows"], trend: Trend, rows: Rows) -> tuple[Array, Array]:
+    """Return mean and covariance of the slopes from the rows alone."""
+    mask = rows.used * 1.0
+    diagonal = jnp.where(rows.used, rows.noise_variance + 1e-9 * jnp.diagonal(covariance), 1.0)
+    factor = jnp.linalg.cholesky(covariance * (mask[:, None] * mask) + jnp.diag(diagonal))
+    basis = trend.basis[rows.point] * mask[:, None]
+    residual = (rows.value - trend.basis[rows.point] @ trend.mean) * mask
+    whitened = jax.scipy.linalg.solve_triangular(factor, jnp.column_stack([basis, residual]), lower=True)
+    root = jnp.sqrt(trend.variance)
+    gram = root[:, None] * (whitened[:, :-1].T @ whitened[:, :-1]) * root + jnp.eye(root.shape[0])
+    spread = root[:, None] * jnp.linalg.inv(gram) * root
+    mean = trend.mean + spread @ (whitened[:, :-1].T @ whitened[:, -1])
+    return mean[1:], spread[1:, 1:]

@@ -1,0 +1,73 @@
+"""Hyper-parameters of recursive co-kriging and what is believed of them before any data."""
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from mfal.types import Array, Float
+
+
+class Parameters(eqx.Module):
+    """Hyper-parameters of every level as stored, all logarithms; read only in `RecursiveGP._kernel`.
+
+    Attributes:
+        log_lengthscale: of g_l, in standardised descriptor units; the last ones are of the answers below, in spreads.
+        log_amplitude: standard deviation of g_l.
+        log_individual: standard deviation of e_l.
+    """
+
+    log_lengthscale: Float[Array, "L D"]
+    log_amplitude: Float[Array, " L"]
+    log_individual: Float[Array, " L"]
+
+
+class Prior(eqx.Module):
+    """What is believed before any data; independent normals.
+
+    Attributes:
+        mean: centre of the hyper-parameters.
+        sd: their standard deviations.
+        typical_value: c_l, also the centre of b_l, in the unit of fidelity l.
+        typical_spread: over the pool, same unit.
+        level_sd: of b_l.
+        slope_mean: of rho_lj as [l, j]; zero for j >= l.
+        slope_sd: same shape.
+    """
+
+    mean: Parameters
+    sd: Parameters
+    typical_value: Float[Array, " L"]
+    typical_spread: Float[Array, " L"]
+    level_sd: Float[Array, " L"]
+    slope_mean: Float[Array, "L L"]
+    slope_sd: Float[Array, "L L"]
+
+
+def default_prior(
+    typical_value: Float[Array, " L"], typical_spread: Float[Array, " L"], features: int, nonlinear: bool = False
+) -> Prior:
+    """Return a weakly informative prior in units of each fidelity's spread over the pool.
+
+    A cheap source is expected to resemble those after it (slope .8 +- .6 spreads a spread on the nearest, 0 +- .6 on
+    the others), up to an offset of half a spread and a discrepancy of about a third; the data may say otherwise.
+    """
+    size = typical_spread.shape[0]
+    first = jnp.arange(size) == 0
+    width = features + (size - 1 if nonlinear else 0)
+    lengthscale = jnp.full(width, 0.5 * jnp.log(1.0 * features)).at[features:].set(jnp.log(2.0))
+    ones, spread = jnp.ones(size), jnp.log(typical_spread)
+    mean = Parameters(
+        log_lengthscale=jnp.broadcast_to(lengthscale, (size, width)),
+        log_amplitude=spread + jnp.where(first, 0.0, jnp.log(0.35)),
+        log_individual=spread + jnp.where(first, jnp.log(0.3), jnp.log(0.15)),
+    )
+    sd = Parameters(jnp.full((size, width), 0.8), jnp.where(first, 0.7, 0.9), 0.9 * ones)
+    ratio = typical_spread[:, None] / typical_spread
+    return Prior(
+        mean=mean,
+        sd=sd,
+        typical_value=jnp.asarray(typical_value, dtype=jnp.float64),
+        typical_spread=jnp.asarray(typical_spread, dtype=jnp.float64),
+        level_sd=typical_spread * jnp.where(first, 1.0, 0.5),
+        slope_mean=0.8 * ratio * jnp.eye(size, k=-1),
+        slope_sd=0.6 * ratio * jnp.tri(size, k=-1),
+    )
