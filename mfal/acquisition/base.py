@@ -1,6 +1,7 @@
-"""The acquisition protocol: worth of every query in EUR."""
+"""The acquisition protocol: what every query is expected to bring."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import equinox as eqx
 
@@ -21,22 +22,34 @@ class Known(eqx.Module):
     value: Float[Array, " n"]
     closed: Bool[Array, " n"]
 
+    @property
+    def decided(self) -> Bool[Array, " n"]:
+        """Candidates that there is nothing more to learn about at the target."""
+        return self.measured | self.closed
+
 
 class Worth(eqx.Module):
     """What an acquisition says of every candidate.
 
     Attributes:
-        gain_eur: expected gain of each query before its price, shape (candidates, fidelities).
-        probability: that the candidate is a hit, shape (candidates,).
+        gain: expected gain of each query before its price, in the acquisition's unit, shape (candidates, fidelities);
+            never negative, zero at the target for candidates that are decided.
+        probability: that the candidate is what is looked for (a hit), shape (candidates,).
     """
 
-    gain_eur: Float[Array, "n L"]
+    gain: Float[Array, "n L"]
     probability: Float[Array, " n"]
 
 
 class AbstractAcquisition(eqx.Module):
-    """Turns a posterior into money."""
+    """Turns a belief into the gain of every query.
+
+    Attributes:
+        in_eur: the gain is money, so a query pays when it exceeds the price; otherwise gains only rank queries.
+    """
+
+    in_eur: ClassVar[bool]
 
     @abstractmethod
     def __call__(self, posterior: Posterior, known: Known, key: PRNGKeyArray) -> Worth:
-        """Return the worth of every query; deterministic for a given key."""
+        """Return the gain of every query; deterministic for a given key."""

@@ -1,104 +1,83 @@
-"""Value of information in EUR for the question "which candidates are the k best?".
+"""Value of information in EUR: what an answer changes about a decision to measure.
 
-A hit is a candidate that has been measured at the target and is among the k best of the pool; it is worth
-`value_of_hit_eur`. Measuring candidate i is worth V p_i, with p_i the probability that it is a hit. An answer from any
-other fidelity is worth what it changes about the decision to measure i at price c:
+Measuring a candidate at price c brings the payoff R(m, s) in expectation, when its figure of merit is believed to be
+normal with mean m and standard deviation s. It is measured where R > c. An answer that moves the mean to m' and leaves
+the spread s' is worth what it changes about that:
 
-    gain = E[max(V p_i' - c, 0)] - max(V p_i - c, 0)
+    gain = E[max(R(m', s') - c, 0)] - max(R(m, s) - c, 0)        (Howard 1966, 10.1109/TSSC.1966.300074)
 
-(value of information, Howard 1966, 10.1109/TSSC.1966.300074). With d_i the margin by which i beats or misses the
-k-th best of the others, all of it reduces to the first two moments of d_i and its covariance with the answer, which
-are taken from joint posterior samples; the remaining expectation is a one-dimensional smooth integral.
-
-An answer counts by its difference from the source's mean over the pool. What shifts all answers of a source alike (its
-unknown offset) does not change a ranking, and becomes known with the first few answers; judging a single answer with
-that offset still in it would find every first answer of a new source worthless, and never ask one.
+m' is normal around m. The expectation is taken over the interval in which R exceeds c, where the integrand is smooth.
 """
 
-import equinox as eqx
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import norm
 
-from mfal.acquisition.base import AbstractAcquisition, Known, Worth
-from mfal.surrogate.base import Posterior
-from mfal.types import Array, Float, PRNGKeyArray
+from mfal.types import Array, Float
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
+Payoff = Callable[[Array, Array], Array]
+
+_NODES, _WEIGHTS = (jnp.asarray(part) for part in np.polynomial.legendre.leggauss(24))
+# Standard deviations that the integral covers; the rest weighs 1e-9.
+_REACH = 6.0
+_HALVINGS = 40
+# Spreads between which an edge is interpolated: the integrand vanishes there, so that its error hardly matters.
+_GRID = 256
+_ALMOST, _TINY = 1.0 - 1e-9, 1e-18
 
 
-class HitValue(AbstractAcquisition):
-    """Worth of every query towards finding the k best candidates.
+def value_of_information(
+    payoff: Payoff,
+    price_eur: Float[Array, ""],
+    mean: Float[Array, " n"],
+    variance: Float[Array, " n"],
+    resolved: Float[Array, " n"],
+    edges: Callable[[Array], tuple[Array, Array]],
+) -> Float[Array, " n"]:
+    """Return the gain of one answer about each candidate, in EUR.
 
-    Attributes:
-        value_of_hit_eur: V.
-        target_price_eur: c.
-        noise_variance: of one answer at each fidelity, unit squared.
-        sign: +1 if low values are best, -1 if high ones are.
-        target: index of the target fidelity.
-        top: k.
-        samples: joint samples that the margins are estimated from.
+    Args:
+        payoff: R(m, s) in EUR.
+        price_eur: c.
+        mean: m.
+        variance: s^2.
+        resolved: part of the variance that the answer takes away.
+        edges: from s' to the interval of m' in which R(m', s') > c; empty if its end is before its start.
     """
+    resolved = jnp.clip(resolved, 0.0, _ALMOST * variance)
+    left, moved = jnp.sqrt(variance - resolved + _TINY), jnp.sqrt(resolved + _TINY)
+    grid = jnp.linspace(jnp.min(left), jnp.max(left), _GRID)
+    ends = (jnp.interp(left, grid, edge) for edge in edges(grid))
+    low, high = (jnp.clip(edge, mean - _REACH * moved, mean + _REACH * moved) for edge in ends)
+    width = jnp.maximum(high - low, 0.0)
 
-    value_of_hit_eur: Float[Array, ""]
-    target_price_eur: Float[Array, ""]
-    noise_variance: Float[Array, " L"]
-    sign: Float[Array, ""]
-    target: int = eqx.field(static=True)
-    top: int = eqx.field(static=True)
-    samples: int = eqx.field(static=True, default=512)
+    def add(total: Array, node: tuple[Array, Array]) -> tuple[Array, None]:
+        at = low + 0.5 * width * (node[0] + 1.0)
+        return total + node[1] * (payoff(at, left) - price_eur) * norm.pdf(at, mean, moved), None
 
-    def __call__(self, posterior: Posterior, known: Known, key: PRNGKeyArray) -> Worth:
-        """Return gains in EUR and hit probabilities; measured or closed candidates gain nothing at the target."""
-        draw_key, noise_key = jax.random.split(key)
-        draws = posterior.sample(self.samples, draw_key)
-        noise = jnp.sqrt(self.noise_variance[self.target]) * jax.random.normal(noise_key, draws.shape[:2])
-        outcome = jnp.where(known.measured, known.value, draws[:, :, self.target] + noise)
-        # A candidate that can never be measured can never be a hit, so it does not compete.
-        outcome = jnp.where(known.closed, _FAR, self.sign * outcome)
-        margin = outcome - jnp.minimum(threshold(outcome, self.top), _FAR)
-        return self._worth(draws, margin, known.measured | known.closed)
-
-    def _worth(self, draws: Array, margin: Array, decided: Array) -> Worth:
-        margin = jnp.where(decided, 0.0, margin)
-        mean, variance = margin.mean(axis=0), margin.var(axis=0) + _TINY
-        contrast = draws - draws.mean(axis=1, keepdims=True)
-        contrast = contrast - contrast.mean(axis=0)
-        shared = jnp.mean(contrast * (margin - mean)[:, :, None], axis=0)
-        resolved = shared**2 / (contrast.var(axis=0) + self.noise_variance + _TINY)
-        # A finite sample finds variance / samples in common even with an answer that has nothing to say.
-        resolved = jnp.clip(resolved - variance[:, None] / self.samples, 0.0, _ALMOST * variance[:, None])
-        probability = jnp.where(decided, 0.0, norm.cdf(-mean / jnp.sqrt(variance)))
-        gain = jax.vmap(self._information, in_axes=(None, None, 1), out_axes=1)(mean, variance, resolved)
-        gain = gain.at[:, self.target].set(self.value_of_hit_eur * probability)
-        return Worth(jnp.where(decided[:, None], 0.0, gain), probability)
-
-    def _information(self, mean: Array, variance: Array, resolved: Array) -> Array:
-        now = jnp.maximum(self.value_of_hit_eur * norm.cdf(-mean / jnp.sqrt(variance)) - self.target_price_eur, 0.0)
-        return jnp.clip(self._after(mean, variance, resolved) - now, 0.0)
-
-    def _after(self, mean: Array, variance: Array, resolved: Array) -> Array:
-        """Return E[max(V p' - c, 0)], integrating only where the answer would lead to a measurement."""
-        left, sd = jnp.sqrt(variance - resolved), jnp.sqrt(resolved + _TINY)
-        worthwhile = -left * norm.ppf(jnp.minimum(self.target_price_eur / self.value_of_hit_eur, 1.0))
-        low, high = mean - _REACH * sd, jnp.clip(worthwhile, mean - _REACH * sd, mean + _REACH * sd)
-        at = low[:, None] + 0.5 * (high - low)[:, None] * (_NODES + 1.0)
-        surplus = self.value_of_hit_eur * norm.cdf(-at / left[:, None]) - self.target_price_eur
-        density = norm.pdf(at, mean[:, None], sd[:, None])
-        return 0.5 * (high - low) * ((surplus * density) @ _WEIGHTS)
+    # One node after the other: nothing of size candidates x nodes is ever in memory.
+    after = 0.5 * width * jax.lax.scan(add, jnp.zeros_like(mean), (_NODES, _WEIGHTS))[0]
+    now = jnp.maximum(payoff(mean, jnp.sqrt(variance + _TINY)) - price_eur, 0.0)
+    return jnp.where(resolved > 0.0, jnp.clip(after - now, 0.0), 0.0)
 
 
-_TINY = 1e-18
-_ALMOST = 1.0 - 1e-9
-_REACH = 8.0
-# Stands for infinity in the property's unit, so that differences stay finite.
-_FAR = 1e9
+def crossing(
+    surplus: Callable[[Array], Array], inside: Float[Array, " n"], outside: Float[Array, " n"]
+) -> Float[Array, " n"]:
+    """Return where `surplus` changes sign between a point where it is positive and one where it is not (bisection)."""
+
+    def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        middle = 0.5 * (ends[0] + ends[1])
+        positive = surplus(middle) > 0.0
+        return jnp.where(positive, middle, ends[0]), jnp.where(positive, ends[1], middle)
+
+    return jax.lax.fori_loop(0, _HALVINGS, halve, (inside, outside))[0]
 
 
-def threshold(outcome: Float[Array, "samples n"], top: int) -> Float[Array, "samples n"]:
-    """Return, for every candidate, the `top`-th lowest outcome among the others (+inf if there are fewer)."""
-    padded = jnp.pad(outcome, ((0, 0), (0, top + 1)), constant_values=jnp.inf)
-    lowest = -jax.lax.top_k(-padded, top + 1)[0]
-    inside = outcome <= lowest[:, top - 1 : top]
-    return jnp.where(inside, lowest[:, top:], lowest[:, top - 1 : top])
+def explained(own: Float[Array, "n L L"], target: int, noise_variance: Float[Array, " L"]) -> Float[Array, "n L"]:
+    """Return the variance of each candidate's target value that one answer at each fidelity takes away."""
+    answer = jnp.diagonal(own, axis1=1, axis2=2) + noise_variance
+    return own[:, target] ** 2 / (jnp.maximum(answer, 0.0) + _TINY)
