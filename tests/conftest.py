@@ -34,6 +34,13 @@ def _shapes_are_checked():
     _HOOK.uninstall()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_functions_are_forgotten():
+    """Each compiled function holds memory maps, of which Linux grants 65 530 to a process: all the tests' are too many."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """Directory of a synthetic campaign that ran to its end; read it, do not write to it."""

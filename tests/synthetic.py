@@ -140,6 +140,13 @@ def config(**campaign: object) -> CampaignConfig:
     return parse({**RAW, "campaign": {**RAW["campaign"], **campaign}}, Path("synthetic.toml"))
 
 
+def asking(**question: object) -> CampaignConfig:
+    """Return the synthetic campaign with another question."""
+    keys = ("best", "top", "value_of_hit_eur")
+    head = {key: value for key, value in RAW["campaign"].items() if key not in keys}
+    return parse({**RAW, "campaign": {**head, **question}}, Path("synthetic.toml"))
+
+
 def with_options(name: str, **options: object) -> CampaignConfig:
     """Return the synthetic campaign with options of one fidelity's oracle replaced."""
     rungs = [

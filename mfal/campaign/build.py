@@ -1,51 +1,73 @@
 """From a checked campaign file, or a ledger's first event, to the policy and the first state."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
-from mfal.acquisition.value import HitValue
 from mfal.campaign.config import CampaignConfig
 from mfal.campaign.history import Rules
 from mfal.campaign.plugins import build_pool, fingerprint
-from mfal.campaign.policy import Policy, State, initial_state
+from mfal.campaign.policy import BULK, Policy, State, initial_state
+from mfal.campaign.question import build_acquisition
 from mfal.dataset import empty_dataset
 from mfal.errors import LedgerError
+from mfal.fidelity import Fidelity, Ladder
 from mfal.space.pool import Pool
-from mfal.surrogate.autoregressive import AutoregressiveGP, default_prior
+from mfal.surrogate.base import AbstractSurrogate
+from mfal.surrogate.joint import JointGP, joint_prior
+from mfal.surrogate.recursive import FIRST_ROWS, recursive_surrogate
+from mfal.types import Array, Float
 
-# All rows that a small pool can ever need fit at once; larger pools grow by doubling.
-FIRST_CAPACITY, BUCKET = 512, 64
+# A source that costs at most this share of a later one, and repeats itself exactly, is asked before it: that keeps the
+# answers nested, and the recursive surrogate exact, for next to nothing.
+NEGLIGIBLE = 0.02
 
 
-def build_policy(config: CampaignConfig, pool: Pool) -> tuple[Policy, State]:
-    """Return the policy and the state before the first decision."""
+def build_policy(config: CampaignConfig, pool: Pool) -> Policy:
+    """Return the rules of a campaign over a pool."""
     ladder = config.ladder
-    rungs, target = ladder.fidelities, ladder.target_index
-    price = jnp.array([rung.price_eur for rung in rungs], dtype=jnp.float64)
-    noise_variance = jnp.array([rung.noise_sd**2 for rung in rungs], dtype=jnp.float64)
+    rungs = ladder.fidelities
     capacity = [min(rung.capacity, len(pool)) for rung in rungs]
-    policy = Policy(
-        acquisition=HitValue(
-            value_of_hit_eur=jnp.asarray(config.campaign.value_of_hit_eur),
-            target_price_eur=price[target],
-            noise_variance=noise_variance,
-            sign=jnp.asarray(1.0 if config.campaign.best == "lowest" else -1.0),
-            target=target,
-            top=config.campaign.top,
-        ),
-        price_eur=price,
+    return Policy(
+        acquisition=build_acquisition(config),
+        price_eur=_per_rung(ladder, "price_eur"),
+        latency_hours=_per_rung(ladder, "latency_hours"),
         capacity=jnp.array(capacity, dtype=jnp.int32),
-        noise_variance=noise_variance,
+        noise_variance=_per_rung(ladder, "noise_sd") ** 2,
         requires=jnp.array([[name in rung.requires for name in ladder.names] for rung in rungs]),
+        follows=jnp.asarray(nesting(rungs)),
         budget_eur=jnp.asarray(config.campaign.budget_eur),
-        target=target,
+        waiting_eur_per_hour=jnp.asarray(config.campaign.waiting_eur_per_hour),
+        target=ladder.target_index,
         batch=sum(capacity),
         failure_limit=config.campaign.failure_limit,
+        foreseen=max(1, sum(slots for slots in capacity if slots <= BULK)),
     )
-    return policy, _first_state(config, pool, policy)
+
+
+def build_surrogate(config: CampaignConfig, features: Float[Array, "n d"]) -> AbstractSurrogate:
+    """Return the surrogate before any data: recursive where the answers will be nested, joint otherwise.
+
+    A nonlinear link is known to the recursive one alone.
+    """
+    rungs, typical = config.ladder.fidelities, config.typical
+    value, spread = (jnp.array(column, dtype=jnp.float64) for column in typical)
+    nested = bool(np.all(nesting(rungs) == np.tri(len(rungs), k=-1, dtype=bool)))
+    linear = config.model.link == "linear"
+    if config.model.surrogate == "joint" or (config.model.surrogate == "auto" and linear and not nested):
+        prior = joint_prior(value, spread, features.shape[1], "lmc")
+        return JointGP(features, prior, prior.mean, FIRST_ROWS)
+    return recursive_surrogate(features, value, spread, nonlinear=not linear)
+
+
+def nesting(rungs: Sequence[Fidelity]) -> np.ndarray:
+    """Return which fidelity (row) waits for which (column), as that is exact and costs next to nothing."""
+    exact = np.array([rung.noise_sd == 0.0 for rung in rungs])
+    price = np.array([rung.price_eur for rung in rungs])
+    return np.tri(len(rungs), k=-1, dtype=bool) & exact & (price <= NEGLIGIBLE * price[:, None])
 
 
 def recorded_rules(payload: Mapping[str, Any]) -> tuple[CampaignConfig, Rules]:
@@ -66,14 +88,15 @@ def recorded_rules(payload: Mapping[str, Any]) -> tuple[CampaignConfig, Rules]:
 def build_rules(config: CampaignConfig) -> Rules:
     """Return what stays fixed during a campaign."""
     pool = build_pool(config)
-    policy, first = build_policy(config, pool)
+    policy, first = build_policy(config, pool), _first_state(config, pool)
     return Rules(policy, first, config.ladder, pool, config.campaign.seed)
 
 
-def _first_state(config: CampaignConfig, pool: Pool, policy: Policy) -> State:
-    features = jnp.asarray(pool.features)
-    fidelities = len(config.fidelity)
-    prior = default_prior(config.property.typical_value, config.property.typical_spread, features.shape[1], fidelities)
-    capacity = min(FIRST_CAPACITY, BUCKET * math.ceil(len(pool) * fidelities / BUCKET))
-    surrogate = AutoregressiveGP(features, prior, prior.mean)
-    return initial_state(surrogate, empty_dataset(max(capacity, policy.batch)), fidelities)
+def _first_state(config: CampaignConfig, pool: Pool) -> State:
+    surrogate = build_surrogate(config, jnp.asarray(pool.features))
+    # Compiled as a whole: one operation after the other it would take half a minute.
+    return eqx.filter_jit(initial_state)(surrogate, empty_dataset(len(pool), len(config.fidelity)))
+
+
+def _per_rung(ladder: Ladder, name: str) -> Float[Array, " L"]:
+    return jnp.array([getattr(rung, name) for rung in ladder.fidelities], dtype=jnp.float64)

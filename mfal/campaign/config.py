@@ -35,11 +35,28 @@ class CampaignSection(_Section):
     name: str = Field(min_length=1)
     seed: int = Field(ge=0)
     budget_eur: float = Field(gt=0)
-    best: Literal["lowest", "highest"]
-    top: int = Field(ge=1)
-    value_of_hit_eur: float = Field(gt=0)
+    best: Literal["lowest", "highest"] | None = None
+    top: int | None = Field(default=None, ge=1)
+    window: tuple[float, float] | None = Field(default=None, strict=False)
+    value_of_hit_eur: float | None = Field(default=None, gt=0)
+    value_per_unit_eur: float | None = Field(default=None, gt=0)
+    waiting_eur_per_hour: float = Field(default=0.0, ge=0)
     clock: Literal["declared", "wall"] = "declared"
     failure_limit: int = Field(default=3, ge=1)
+
+
+class ModelSection(_Section):
+    """Table ``[model]``: what the decisions are computed with; the defaults suit most campaigns.
+
+    Only ``acquisition = "value"`` weighs gains in EUR against prices and stops when nothing pays; all others rank
+    queries by gain per EUR, and go on until the budget or what can be asked is used up.
+    """
+
+    surrogate: Literal["auto", "recursive", "joint"] = "auto"
+    link: Literal["linear", "nonlinear"] = "linear"
+    acquisition: Literal[
+        "value", "entropy", "improvement", "confidence_bound", "thompson", "knowledge_gradient", "window_information"
+    ] = "value"
 
 
 class PropertySection(_Section):
@@ -74,6 +91,8 @@ class FidelitySection(_Section):
     latency_hours: float = Field(ge=0)
     capacity: int = Field(ge=1)
     noise_sd: float = Field(ge=0)
+    typical_value: float | None = None
+    typical_spread: float | None = Field(default=None, gt=0)
     target: bool = False
     requires: list[str] = Field(default_factory=list)
     options: dict[str, Any] = Field(default_factory=dict)
@@ -86,6 +105,7 @@ class CampaignConfig(_Section):
     property: PropertySection
     candidates: CandidatesSection
     compute: ComputeSection = ComputeSection()
+    model: ModelSection = ModelSection()
     fidelity: list[FidelitySection] = Field(min_length=1)
 
     # Plain `property` would be the field of that name.
@@ -100,6 +120,15 @@ class CampaignConfig(_Section):
         ]
         target = next(s.name for s in self.fidelity if s.target)
         return Ladder(self.property.name, self.property.unit, rungs, target)
+
+    @builtins.property
+    def typical(self) -> tuple[list[float], list[float]]:
+        """Typical value and spread of each fidelity; those of the property where it states none."""
+        values = [self.property.typical_value if s.typical_value is None else s.typical_value for s in self.fidelity]
+        spreads = [
+            self.property.typical_spread if s.typical_spread is None else s.typical_spread for s in self.fidelity
+        ]
+        return values, spreads
 
 
 def load(path: Path, fast: bool = False) -> CampaignConfig:
@@ -139,8 +168,9 @@ def parse(raw: Mapping[str, Any], path: Path, text: str = "") -> CampaignConfig:
         config = CampaignConfig.model_validate(raw)
     except ValidationError as error:
         raise CampaignFileError("\n".join(_explain(e, path, text) for e in error.errors())) from error
-    for where, problem in _inconsistencies(config):
-        raise CampaignFileError(f"{_place(path, text, where)}: {problem}")
+    found = [f"{_place(path, text, where)}: {problem}" for where, problem in _inconsistencies(config)]
+    if found:
+        raise CampaignFileError("\n".join(found))
     return config
 
 
@@ -183,7 +213,56 @@ def _inconsistencies(config: CampaignConfig) -> list[tuple[tuple, str]]:
         TopologicalSorter({section.name: section.requires for section in config.fidelity}).prepare()
     except CycleError as error:
         found.append((("fidelity",), f"requires go in a circle: {' <- '.join(error.args[1])}; remove one"))
-    return found + _property_problems(config) + (_budget_problems(config) if len(targets) == 1 else [])
+    found += _question_problems(config.campaign) + _model_problems(config) + _property_problems(config)
+    return found + (_budget_problems(config) if len(targets) == 1 else [])
+
+
+# The keys of each question, and the question in words; a file asks exactly one.
+_QUESTIONS = {
+    ("window", "value_of_hit_eur"): "which candidates lie in a window",
+    ("best", "value_per_unit_eur"): "how much better can it get",
+    ("best", "top", "value_of_hit_eur"): "which are the k best candidates",
+}
+
+
+def _question_problems(section: CampaignSection) -> list[tuple[tuple, str]]:
+    possible = list(dict.fromkeys(key for keys in _QUESTIONS for key in keys))
+    given = [key for key in possible if getattr(section, key) is not None]
+    if "window" in given:
+        keys = ("window", "value_of_hit_eur")
+    elif "value_per_unit_eur" in given and not {"top", "value_of_hit_eur"} & set(given):
+        keys = ("best", "value_per_unit_eur")
+    else:
+        keys = ("best", "top", "value_of_hit_eur")
+    question = f"the question {_QUESTIONS[keys]!r} takes the keys {', '.join(keys)}"
+    found: list[tuple[tuple, str]] = [
+        (("campaign", key), f"{key} does not belong here: {question}; a file asks one question, so remove {key}")
+        for key in given if key not in keys
+    ]  # fmt: skip
+    found += [
+        (("campaign",), f"key {key!r} is missing: {question}; add it, or ask another question")
+        for key in keys if key not in given
+    ]  # fmt: skip
+    if section.window is not None and section.window[0] >= section.window[1]:
+        low, high = section.window
+        text = f"window = [{low:g}, {high:g}] is empty: write the lower edge first, and a higher one after it"
+        found.append((("campaign", "window"), text))
+    return found
+
+
+def _model_problems(config: CampaignConfig) -> list[tuple[tuple, str]]:
+    found: list[tuple[tuple, str]] = []
+    window, chosen = config.campaign.window is not None, config.model.acquisition
+    if chosen == "window_information" and not window:
+        text = "acquisition = 'window_information' needs [campaign] window; set one, or write 'value'"
+        found.append((("model", "acquisition"), text))
+    if window and chosen not in ("value", "window_information"):
+        text = f"acquisition = {chosen!r} looks for the best, not for a window; write 'value' or 'window_information'"
+        found.append((("model", "acquisition"), text))
+    if config.model.link == "nonlinear" and config.model.surrogate == "joint":
+        text = "link = 'nonlinear' is not known to surrogate = 'joint'; write 'recursive', or link = 'linear'"
+        found.append((("model", "link"), text))
+    return found
 
 
 def _property_problems(config: CampaignConfig) -> list[tuple[tuple, str]]:
@@ -225,6 +304,9 @@ _UNITS = {"_eur": "EUR", "_hours": "hours", "_sd": "the property's unit"}
 def _explain(error: Any, path: Path, text: str) -> str:
     where, kind = tuple(error["loc"]), error["type"]
     key = str(where[-1])
+    if isinstance(where[-1], int) and len(where) > 2:
+        # An element of a list: its place is that of the list.
+        where, key = where[:-1], f"{where[-2]}[{where[-1]}]"
     remedy = _REMEDIES.get(kind, "correct it")
     unit = next((unit for suffix, unit in _UNITS.items() if key.endswith(suffix)), None)
     if unit and kind.endswith("_type"):
@@ -233,7 +315,8 @@ def _explain(error: Any, path: Path, text: str) -> str:
         remedy = _nearest(where) or remedy
         return f"{_place(path, text, where)}: unknown key {key!r}; {remedy}"
     if kind == "missing":
-        return f"{_place(path, text, where[:-1])}: key {key!r} is missing; {remedy}"
+        within = where if key.endswith("]") else where[:-1]
+        return f"{_place(path, text, within)}: key {key!r} is missing; {remedy}"
     return f"{_place(path, text, where)}: {key} = {error['input']!r} is refused ({error['msg']}); {remedy}"
 
 
@@ -243,6 +326,7 @@ def _nearest(where: tuple) -> str | None:
         "property": PropertySection,
         "candidates": CandidatesSection,
         "compute": ComputeSection,
+        "model": ModelSection,
         "fidelity": FidelitySection,
     }
     known: Sequence[str] = [*sections, "fast"] if len(where) == 1 else list(sections[str(where[0])].model_fields)

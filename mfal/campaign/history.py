@@ -15,7 +15,7 @@ from mfal.campaign import policy as rules
 from mfal.campaign.policy import Outcome, Policy, Proposal, State
 from mfal.campaign.record import recorded_observation
 from mfal.campaign.schedule import Flight
-from mfal.dataset import Answers, grow
+from mfal.dataset import Answers
 from mfal.errors import LedgerError, ReplayMismatchError
 from mfal.fidelity import Ladder
 from mfal.ledger.event import Event, EventKind
@@ -25,6 +25,7 @@ from mfal.space.pool import Pool
 _propose = eqx.filter_jit(rules.propose)
 _commit = eqx.filter_jit(rules.commit)
 _absorb = eqx.filter_jit(rules.absorb)
+_condition = eqx.filter_jit(lambda surrogate, dataset: surrogate.condition(dataset))
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,10 @@ def after_observations(rules_: Rules, progress: Progress, payloads: Sequence[Map
 
 
 def digest(state: State) -> str:
-    """Return the SHA-256 of every array that a decision depends on."""
+    """Return the SHA-256 of every array that a decision depends on, apart from the belief, which follows from them."""
     value = hashlib.sha256()
-    for leaf in jax.tree.leaves(eqx.filter(state, eqx.is_array)):
+    named = (state.surrogate, state.dataset, state.spent_eur, state.fitted_at, state.failures)
+    for leaf in jax.tree.leaves(eqx.filter(named, eqx.is_array)):
         value.update(np.ascontiguousarray(leaf).tobytes())
     return value.hexdigest()
 
@@ -172,7 +174,7 @@ def _query_payload(rules_: Rules, proposal: Proposal, row: int) -> dict[str, Any
         "candidate": rules_.pool.ids[int(proposal.candidate[row])],
         "fidelity": rung.name,
         "price_eur": rung.price_eur,
-        "gain_eur": float(proposal.gain_eur[row]),
+        "gain": float(proposal.gain[row]),
         "probability": float(proposal.probability[row]),
         "mean": float(proposal.mean[row]),
         "sd": float(proposal.sd[row]),
@@ -200,7 +202,10 @@ def _padded(entries: Sequence[Any], size: int, dtype: Any) -> jax.Array:
 
 
 def _with_room(rules_: Rules, state: State) -> State:
-    capacity, most = state.dataset.status.shape[0], len(rules_.pool) * len(rules_.ladder)
-    if int(state.dataset.count) + rules_.policy.batch <= capacity or capacity >= most:
+    """Return the state with room for every answer that may come in next; the belief is of that shape too."""
+    answers = np.asarray(jnp.sum(state.dataset.asked, axis=0) + rules_.policy.capacity)
+    surrogate = state.surrogate.with_room([int(count) for count in answers])
+    if jax.tree.structure(surrogate) == jax.tree.structure(state.surrogate):
         return state
-    return eqx.tree_at(lambda s: s.dataset, state, grow(state.dataset, 2 * capacity))
+    grown = eqx.tree_at(lambda s: s.surrogate, state, surrogate)
+    return eqx.tree_at(lambda s: s.belief, grown, _condition(surrogate, state.dataset))

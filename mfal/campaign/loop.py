@@ -25,11 +25,17 @@ from mfal.ledger.store import Ledger, read_events
 from mfal.oracle import Observation, Oracle
 
 _POLL_SECONDS = 0.2
-_RECORDED_PACKAGES = ("mfal", "jax", "jaxlib", "equinox", "gpjax", "optax", "numpy")
+_RECORDED_PACKAGES = ("mfal", "jax", "jaxlib", "equinox", "gpjax", "numpy")
 _REASONS = {
     Outcome.NOTHING_PAYS: "no query is expected to gain more than its price",
     Outcome.BUDGET_SPENT: "what is left of the budget pays for no query that is worth it",
     Outcome.NOTHING_LEFT: "every query that could be asked has been asked, or its fidelity keeps failing",
+}
+# Without gains in EUR nothing is weighed against its price.
+_RANKED = "the acquisition {!r} ranks queries and knows no value of stopping, so it runs until the budget or a limit"
+_RANKED_REASONS = {
+    Outcome.NOTHING_PAYS: "no query is expected to tell anything more",
+    Outcome.BUDGET_SPENT: "what is left of the budget pays for no query",
 }
 
 
@@ -178,7 +184,9 @@ class Campaign:
         return max(self.progress.hours, (datetime.now(UTC) - self._started).total_seconds() / 3600.0)
 
     def _stop(self, outcome: Outcome) -> None:
-        reason = "; ".join([_REASONS[outcome], *self.warnings])
+        ranked = self.config.model.acquisition != "value"
+        note = [_RANKED.format(self.config.model.acquisition)] if ranked else []
+        reason = "; ".join([(_REASONS | _RANKED_REASONS if ranked else _REASONS)[outcome], *note, *self.warnings])
         payload = {"reason": reason, "hours": self.progress.hours, "spent_eur": self.spent_eur}
         self._ledger.append(EventKind.STOP, payload)
         self.progress = replace(self.progress, stopped=reason)

@@ -21,10 +21,9 @@ def build_pool(config: CampaignConfig) -> Pool:
         pool = load_plugin("mfal.pools", config.candidates.source)(config.candidates.options)
     except MfalError as error:
         raise CampaignFileError(f"[candidates] source = {config.candidates.source!r}: {error}") from error
-    if config.campaign.top >= len(pool):
-        raise CampaignFileError(
-            f"[campaign] top = {config.campaign.top} of {len(pool)} candidates asks nothing; lower it"
-        )
+    top = config.campaign.top
+    if top is not None and top >= len(pool):
+        raise CampaignFileError(f"[campaign] top = {top} of {len(pool)} candidates asks nothing; lower it")
     return pool
 
 

@@ -3,7 +3,6 @@
 The live loop, the replay of a ledger and simulated campaigns all run exactly these functions.
 """
 
-from dataclasses import replace
 from enum import IntEnum
 
 import equinox as eqx
@@ -11,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from mfal.acquisition.base import AbstractAcquisition, Known, Worth
-from mfal.dataset import FAILED, Answers, Dataset, add_pending, record, table, values
-from mfal.surrogate.base import AbstractSurrogate
+from mfal.dataset import FAILED, Answers, Dataset, expect, record
+from mfal.surrogate.base import AbstractBelief, AbstractSurrogate, Narrowing, Posterior
 from mfal.types import Array, Bool, Float, Int, PRNGKeyArray
 
 
@@ -30,26 +29,34 @@ class Policy(eqx.Module):
     """The rules of a campaign; arrays over the ladder, shape (fidelities,) unless stated.
 
     Attributes:
-        acquisition: worth of every query in EUR.
+        acquisition: gain of every query.
         price_eur: price of one query.
+        latency_hours: time until its answer.
         capacity: queries that may be in flight.
         noise_variance: of an answer that reports none, unit squared.
         requires: whether the fidelity of the row needs an answer of that of the column first.
+        follows: the same, but a failure of that of the column will do.
         budget_eur: all that may be spent.
+        waiting_eur_per_hour: what an hour of the campaign costs.
         target: index of the target fidelity.
         batch: most queries in one proposal.
         failure_limit: a fidelity that fails so often in a row is not asked again.
+        foreseen: room for answers that are expected one by one, in flight and chosen; the capacities that are not bulk.
     """
 
     acquisition: AbstractAcquisition
     price_eur: Float[Array, " L"]
+    latency_hours: Float[Array, " L"]
     capacity: Int[Array, " L"]
     noise_variance: Float[Array, " L"]
     requires: Bool[Array, "L L"]
+    follows: Bool[Array, "L L"]
     budget_eur: Float[Array, ""]
+    waiting_eur_per_hour: Float[Array, ""]
     target: int = eqx.field(static=True)
     batch: int = eqx.field(static=True)
     failure_limit: int = eqx.field(static=True)
+    foreseen: int = eqx.field(static=True)
 
 
 class State(eqx.Module):
@@ -57,16 +64,18 @@ class State(eqx.Module):
 
     Attributes:
         surrogate: with its current hyper-parameters.
+        belief: what the surrogate makes of the answers; kept so that one more answer costs an update only.
         dataset: every query so far.
         spent_eur: paid so far, without queries in flight.
-        fitted_at: observed rows when the hyper-parameters were last fitted.
+        fitted_at: answers at each fidelity when the hyper-parameters were last fitted.
         failures: failures in a row per fidelity.
     """
 
     surrogate: AbstractSurrogate
+    belief: AbstractBelief
     dataset: Dataset
     spent_eur: Float[Array, ""]
-    fitted_at: Int[Array, ""]
+    fitted_at: Int[Array, " L"]
     failures: Int[Array, " L"]
 
 
@@ -76,7 +85,7 @@ class Proposal(eqx.Module):
     Attributes:
         candidate: index in the pool.
         fidelity: index in the ladder.
-        gain_eur: expected gain before the price.
+        gain: expected gain before the price, in the acquisition's unit.
         probability: that the candidate is a hit, before this query.
         mean: expected target property.
         sd: its standard deviation.
@@ -86,7 +95,7 @@ class Proposal(eqx.Module):
 
     candidate: Int[Array, " batch"]
     fidelity: Int[Array, " batch"]
-    gain_eur: Float[Array, " batch"]
+    gain: Float[Array, " batch"]
     probability: Float[Array, " batch"]
     mean: Float[Array, " batch"]
     sd: Float[Array, " batch"]
@@ -94,123 +103,195 @@ class Proposal(eqx.Module):
     outcome: Int[Array, ""]
 
 
-def initial_state(surrogate: AbstractSurrogate, dataset: Dataset, fidelities: int) -> State:
-    """Return the state before the first decision."""
-    zero = jnp.zeros((), dtype=jnp.int32)
-    return State(surrogate, dataset, jnp.zeros(()), zero, jnp.zeros(fidelities, dtype=jnp.int32))
+def initial_state(surrogate: AbstractSurrogate, dataset: Dataset) -> State:
+    """Return the state before the first decision, with what is known from elsewhere in `dataset`."""
+    none = jnp.zeros(dataset.status.shape[1], dtype=jnp.int32)
+    return State(surrogate, surrogate.condition(dataset), dataset, jnp.zeros(()), none, none)
 
 
 def propose(policy: Policy, state: State, key: PRNGKeyArray) -> Proposal:
     """Return the queries that pay now, chosen one after the other, each knowing the ones before it as pending.
 
-    For every candidate the cheapest fidelity that pays is considered; among these the greatest gain per EUR wins.
+    For every candidate the cheapest fidelity that pays is considered; among these the greatest gain per EUR wins. A
+    fidelity that answers by the hundred is asked about all candidates for which it pays at once.
     """
-
-    def unfinished(carry: tuple[Proposal, Dataset, Bool[Array, ""]]) -> Bool[Array, ""]:
-        return carry[2]
-
-    def choose(carry: tuple[Proposal, Dataset, Bool[Array, ""]]) -> tuple[Proposal, Dataset, Bool[Array, ""]]:
-        proposal, dataset, _ = carry
-        posterior = state.surrogate.condition(dataset)
-        worth = policy.acquisition(posterior, known_targets(policy, dataset, posterior.mean.shape[0]), key)
-        options = _options(policy, state, dataset, worth)
-        ratio = jnp.where(options.open, worth.gain_eur / jnp.maximum(policy.price_eur, _FREE), -jnp.inf)
-        candidate, fidelity = jnp.unravel_index(jnp.argmax(ratio), ratio.shape)
-        found = options.open.any() & (dataset.count < dataset.status.shape[0])
-        row = jnp.where(found, proposal.count, policy.batch)
-        entries = {
-            "candidate": candidate,
-            "fidelity": fidelity,
-            "gain_eur": worth.gain_eur[candidate, fidelity],
-            "probability": worth.probability[candidate],
-            "mean": posterior.mean[candidate, policy.target],
-            "sd": jnp.sqrt(posterior.variance[candidate, policy.target]),
-        }
-        proposal = _write(proposal, row, entries, found, options.outcome)
-        dataset = jax.tree.map(
-            lambda new, old: jnp.where(found, new, old),
-            add_pending(dataset, candidate, fidelity, policy.noise_variance[fidelity]),
-            dataset,
-        )
-        return proposal, dataset, found & (proposal.count < policy.batch)
-
-    start = (_blank(policy.batch), state.dataset, jnp.asarray(True))
-    return jax.lax.while_loop(unfinished, choose, start)[0]
+    start = _Draft(_blank(policy.batch), state.dataset, _foreseen(policy, state), jnp.asarray(True))
+    choose = lambda draft: _choose(policy, state, draft, key)  # noqa: E731
+    return jax.lax.while_loop(lambda draft: draft.unfinished, choose, start).proposal
 
 
 def commit(
     policy: Policy, state: State, candidate: Int[Array, " batch"], fidelity: Int[Array, " batch"], count: Int[Array, ""]
 ) -> State:
     """Return the state with the first `count` queries pending."""
-
-    def add(dataset: Dataset, row: tuple[Array, Array, Array]) -> tuple[Dataset, None]:
-        grown = add_pending(dataset, row[0], row[1], policy.noise_variance[row[1]])
-        return jax.tree.map(lambda new, old: jnp.where(row[2], new, old), grown, dataset), None
-
     use = jnp.arange(candidate.shape[0]) < count
-    dataset, _ = jax.lax.scan(add, state.dataset, (candidate, fidelity, use))
+    dataset = expect(state.dataset, candidate, fidelity, policy.noise_variance[fidelity], use)
     return eqx.tree_at(lambda s: s.dataset, state, dataset)
 
 
 def absorb(policy: Policy, state: State, answers: Answers) -> State:
     """Return the state with the answers recorded, paid for, and learnt from.
 
-    Hyper-parameters are fitted again when the target has answered or the data have grown by a tenth.
+    The hyper-parameters of a fidelity are fitted again when its answers have grown by a tenth.
     """
     dataset = record(state.dataset, answers)
-    observed = jnp.sum(dataset.observed).astype(jnp.int32)
-    fresh = observed - state.fitted_at
-    at_target = jnp.any(answers.valid & ~answers.failed & (answers.fidelity == policy.target))
-    due = (fresh > 0) & (at_target | (10 * fresh > state.fitted_at))
+    observed = jnp.sum(dataset.observed, axis=0, dtype=jnp.int32)
+    fresh = dataset.observed & ~state.dataset.observed
+    grown = (observed > state.fitted_at) & (10 * (observed - state.fitted_at) >= state.fitted_at)
+
+    def learn() -> tuple[AbstractSurrogate, AbstractBelief]:
+        surrogate = state.surrogate.fit(dataset, grown)
+        return surrogate, surrogate.condition(dataset)
+
+    def update() -> tuple[AbstractSurrogate, AbstractBelief]:
+        return state.surrogate, state.surrogate.extend(state.belief, dataset, fresh)
+
+    surrogate, belief = jax.lax.cond(grown.any(), learn, update)
     return State(
-        surrogate=jax.lax.cond(due, lambda s: s.fit(dataset), lambda s: s, state.surrogate),
+        surrogate=surrogate,
+        belief=belief,
         dataset=dataset,
         spent_eur=state.spent_eur + jnp.sum(jnp.where(answers.valid, answers.price_eur, 0.0)),
-        fitted_at=jnp.where(due, observed, state.fitted_at),
+        fitted_at=jnp.where(grown, observed, state.fitted_at),
         failures=_count_failures(state.failures, answers),
     )
 
 
+def known_targets(policy: Policy, dataset: Dataset) -> Known:
+    """Return the target answers in hand, and the candidates whose measurement failed."""
+    measured = dataset.observed[:, policy.target]
+    value = jnp.where(measured, dataset.value[:, policy.target], 0.0)
+    return Known(measured, value, dataset.status[:, policy.target] == FAILED)
+
+
+class _Draft(eqx.Module):
+    proposal: Proposal
+    dataset: Dataset
+    narrowing: Narrowing
+    unfinished: Bool[Array, ""]
+
+
 class _Options(eqx.Module):
-    open: Bool[Array, "n L"]
+    ratio: Float[Array, "n L"]
+    gain: Float[Array, "n L"]
+    room: Int[Array, " L"]
     outcome: Int[Array, ""]
 
 
 # Free queries compare by gain alone instead of dividing by zero.
 _FREE = 1e-9
+# A fidelity with more free slots than this is asked in bulk: its answers are not foreseen one by one.
+BULK = 32
+
+
+def _choose(policy: Policy, state: State, draft: _Draft, key: PRNGKeyArray) -> _Draft:
+    """Return the draft with the next query, or the next bulk of queries, added."""
+    posterior = Posterior(state.belief, draft.narrowing)
+    worth = policy.acquisition(posterior, known_targets(policy, draft.dataset), key)
+    options = _options(policy, state, draft.dataset, worth)
+    best, fidelity = jnp.unravel_index(jnp.argmax(options.ratio), options.ratio.shape)
+    found = jnp.isfinite(options.ratio[best, fidelity])
+    bulk = policy.capacity[fidelity] > BULK
+    size = min(policy.batch, options.ratio.shape[0])
+    ratio, candidate = jax.lax.top_k(options.ratio[:, fidelity], size)
+    rank = jnp.arange(size)
+    room = jnp.minimum(jnp.where(bulk, options.room[fidelity], 1), policy.batch - draft.proposal.count)
+    use = found & jnp.isfinite(ratio) & (rank < room)
+    fidelities = jnp.full(size, fidelity)
+    columns = (
+        candidate,
+        fidelities,
+        options.gain[candidate, fidelity],
+        worth.probability[candidate],
+        posterior.mean[candidate, policy.target],
+        jnp.sqrt(posterior.variance[candidate, policy.target]),
+    )
+    proposal = _written(draft.proposal, columns, use, options.outcome)
+    dataset = expect(draft.dataset, candidate, fidelities, policy.noise_variance[fidelities], use)
+    foresee = lambda: posterior.expect(best, fidelity, policy.noise_variance[fidelity]).narrowing  # noqa: E731
+    narrowing = jax.lax.cond(found & ~bulk, foresee, lambda: draft.narrowing)
+    return _Draft(proposal, dataset, narrowing, found & (proposal.count < policy.batch))
+
+
+def _foreseen(policy: Policy, state: State) -> Narrowing:
+    """Return what pending answers make of the belief, apart from those that were asked for in bulk."""
+    pending = state.dataset.pending & (policy.capacity <= BULK)
+    candidate, fidelity = jnp.nonzero(pending, size=policy.foreseen, fill_value=0)
+    noise = state.dataset.noise_variance[candidate, fidelity]
+    count = jnp.minimum(jnp.sum(pending), policy.foreseen)
+
+    def foresee(index: Array, narrowing: Narrowing) -> Narrowing:
+        expected = (candidate[index], fidelity[index], noise[index])
+        return Posterior(state.belief, narrowing).expect(*expected).narrowing
+
+    return jax.lax.fori_loop(0, count, foresee, Posterior.of(state.belief, policy.foreseen).narrowing)
 
 
 def _options(policy: Policy, state: State, dataset: Dataset, worth: Worth) -> _Options:
-    candidates, fidelities = worth.gain_eur.shape
-    observed = table(dataset, dataset.observed, candidates, fidelities)
-    asked = table(dataset, dataset.status > 0, candidates, fidelities)
-    pending = table(dataset, dataset.pending, candidates, fidelities)
-    ready = ~jnp.any(policy.requires & ~observed[:, None, :], axis=2)
+    pending, fidelities = dataset.pending, jnp.arange(policy.price_eur.shape[0])
     working = state.failures < policy.failure_limit
-    possible = ~asked & ready & working & working[policy.target]
-    paying = possible & (worth.gain_eur > policy.price_eur)
-    slots = policy.capacity > jnp.sum(pending, axis=0)
-    committed = state.spent_eur + jnp.sum(pending * policy.price_eur)
+    in_flight = jnp.sum(pending, axis=0)
+    committed = state.spent_eur + jnp.sum(in_flight * policy.price_eur)
     # Information is worth its price only while the measurement that it is for can still be paid.
-    follow_up = jnp.where(jnp.arange(fidelities) == policy.target, 0.0, policy.price_eur[policy.target])
-    affordable = committed + policy.price_eur + follow_up <= policy.budget_eur
-    price = jnp.where(paying & affordable, policy.price_eur, jnp.inf)
-    cheapest = paying & affordable & (jnp.arange(fidelities) == jnp.argmin(price, axis=1)[:, None])
-    idle = cheapest & ~pending.any(axis=1, keepdims=True)
+    follow_up = jnp.where(fidelities == policy.target, 0.0, policy.price_eur[policy.target])
+    left = policy.budget_eur - committed - follow_up
+    waits = _waits(policy, dataset, working & (policy.price_eur <= left))
+    possible = ~dataset.asked & working & working[policy.target]
+    price = policy.price_eur + _waiting(policy, pending)
+    gain = _with_enabling(worth.gain, price if policy.acquisition.in_eur else jnp.zeros_like(price), waits, possible)
+    possible = possible & ~waits.any(axis=2)
+    paying = possible & (gain > (price if policy.acquisition.in_eur else 0.0))
+    affordable = paying & (policy.price_eur <= left)
+    cheapest = jnp.argmin(jnp.where(affordable, price, jnp.inf), axis=1)
+    open_ = affordable & (fidelities == cheapest[:, None]) & ~pending.any(axis=1, keepdims=True)
+    # Screening answers are cheap and soon there: nothing dearer is bought blindly while they are on their way.
+    screening = policy.capacity > BULK
+    open_ = open_ & (screening | ~jnp.any(pending & screening))
+    paid = jnp.floor(left / jnp.maximum(policy.price_eur, _FREE))
+    room = jnp.minimum(policy.capacity - in_flight, jnp.clip(paid, 0, pending.shape[0]).astype(jnp.int32))
     outcome = jnp.select(
-        [pending.any(), paying.any() & ~(paying & affordable).any(), possible.any()],
+        [pending.any(), paying.any() & ~affordable.any(), possible.any()],
         [Outcome.WAITING, Outcome.BUDGET_SPENT, Outcome.NOTHING_PAYS],
         Outcome.NOTHING_LEFT,
     )
-    return _Options(idle & slots, outcome)
+    ratio = gain / jnp.maximum(price, _FREE)
+    return _Options(jnp.where(open_ & (room > 0), ratio, -jnp.inf), gain, room.astype(jnp.int32), outcome)
 
 
-def known_targets(policy: Policy, dataset: Dataset, candidates: int) -> Known:
-    """Return the target answers in hand, and the candidates whose measurement failed."""
-    measured, value = values(dataset, policy.target, candidates)
-    failed = (dataset.status == FAILED) & (dataset.fidelity == policy.target)
-    closed = jnp.zeros(candidates, dtype=bool).at[dataset.candidate].max(failed)
-    return Known(measured, value, closed)
+def _waits(policy: Policy, dataset: Dataset, open_: Bool[Array, " L"]) -> Bool[Array, "n L L"]:
+    """Return, for every candidate, which fidelity (row) still waits for which (column).
+
+    Args:
+        policy: rules of the campaign.
+        dataset: queries so far.
+        open_: fidelities that may still be asked.
+    """
+    unanswered = ~dataset.observed
+    hope = dataset.observed | dataset.pending | (~dataset.asked & open_)
+    for _ in range(hope.shape[1]):
+        hopeless = jnp.any(policy.requires & ~hope[:, None, :], axis=2)
+        hope = hope & ~(hopeless & unanswered)
+    # What is required is waited for in any case, what is merely followed only while it may still come.
+    return (policy.requires & unanswered[:, None, :]) | (policy.follows & (unanswered & hope)[:, None, :])
+
+
+def _with_enabling(
+    gain: Float[Array, "n L"], price: Float[Array, " L"], waits: Bool[Array, "n L L"], possible: Bool[Array, "n L"]
+) -> Float[Array, "n L"]:
+    """Return gains where a query that another waits for is worth at least what that one brings beyond its price."""
+
+    def inherit(_: Array, enabled: Array) -> Array:
+        surplus = jnp.where(possible, enabled - price, 0.0)
+        return jnp.maximum(gain, jnp.max(jnp.where(waits, surplus[:, :, None], 0.0), axis=1))
+
+    # A chain of fidelities that wait for each other hands the surplus down link by link.
+    return jax.lax.fori_loop(0, gain.shape[1] - 1, inherit, gain)
+
+
+def _waiting(policy: Policy, pending: Bool[Array, "n L"]) -> Float[Array, " L"]:
+    """Return what the wait for an answer costs beyond the wait for those already in flight, in EUR."""
+    longest = jnp.max(jnp.where(pending.any(axis=0), policy.latency_hours, 0.0))
+    return policy.waiting_eur_per_hour * jnp.maximum(policy.latency_hours - longest, 0.0)
 
 
 def _count_failures(failures: Int[Array, " L"], answers: Answers) -> Int[Array, " L"]:
@@ -227,12 +308,18 @@ def _blank(batch: int) -> Proposal:
     return Proposal(indices, indices, zeros, zeros, zeros, zeros, zero, zero)
 
 
-def _write(proposal: Proposal, row: Array, entries: dict[str, Array], found: Array, outcome: Array) -> Proposal:
-    def written(name: str, entry: Array) -> Array:
-        column = getattr(proposal, name)
-        return column.at[row].set(entry.astype(column.dtype), mode="drop")
-
-    count = proposal.count + found.astype(jnp.int32)
-    reason = jnp.where(count > 0, Outcome.QUERIES, outcome).astype(jnp.int32)
-    columns = {name: written(name, entry) for name, entry in entries.items()}
-    return replace(proposal, **columns, count=count, outcome=reason)
+def _written(proposal: Proposal, columns: tuple[Array, ...], use: Bool[Array, " k"], outcome: Array) -> Proposal:
+    row = jnp.where(use, proposal.count + jnp.arange(use.shape[0]), proposal.candidate.shape[0])
+    old = (
+        proposal.candidate,
+        proposal.fidelity,
+        proposal.gain,
+        proposal.probability,
+        proposal.mean,
+        proposal.sd,
+    )
+    new = (was.at[row].set(now.astype(was.dtype), mode="drop") for was, now in zip(old, columns, strict=True))
+    candidate, fidelity, gain, probability, mean, sd = new
+    count = proposal.count + jnp.sum(use, dtype=jnp.int32)
+    outcome = jnp.where(count > 0, Outcome.QUERIES, outcome).astype(jnp.int32)
+    return Proposal(candidate, fidelity, gain, probability, mean, sd, count, outcome)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from mfal.cli import init, report, resume, run, status, verify
+from mfal.cli.compiled import keep_compiled
 
 _COMMANDS = (init, run, resume, status, report, verify)
 
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for module in _COMMANDS:
         module.add_to(commands)
     options = parser.parse_args(arguments)
+    keep_compiled()
     try:
         return options.command(options)
     except MfalError as error:

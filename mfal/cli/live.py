@@ -12,12 +12,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from mfal.campaign.config import CampaignConfig
+from mfal.campaign.goal import gain_text, goal
 from mfal.campaign.loop import Campaign
 from mfal.campaign.record import paid_by_fidelity
 from mfal.oracle import Observation
 
 INTERRUPTED = 130
 _LINES = 8
+# Candidates listed where the question names no number.
+_BEST = 5
 _LOG_WIDTH = 118
 
 
@@ -25,7 +28,7 @@ def say_started(config: CampaignConfig, directory: Path) -> None:
     """Print what is about to be decided and where it is kept."""
     section = config.campaign
     Console().print(
-        f"[bold]{section.name}[/bold]: the {section.top} {section.best} {config.property.name} "
+        f"[bold]{section.name}[/bold]: {goal(config).sentence} "
         f"within EUR {section.budget_eur:,.0f}; kept in {directory}"
     )
 
@@ -66,13 +69,19 @@ def _show(campaign: Campaign, console: Console) -> None:
 
 
 def _conclude(directory: Path, console: Console) -> None:
-    from mfal.cli.tables import fidelity_table, measured_table, verdict
+    from mfal.cli.tables import fidelity_table, measured_table, source_table, verdict
+    from mfal.report.judgement import kept
     from mfal.report.page import write_page
     from mfal.report.reading import read_campaign
 
     reading = read_campaign(directory)
-    console.print(fidelity_table(reading.summary), measured_table(reading.summary), verdict(reading.summary))
-    console.print(f"page: {write_page(reading, directory / 'report.html')}")
+    console.print(fidelity_table(reading.summary), measured_table(reading.summary))
+    page = write_page(reading, directory / "report.html")
+    judgement = kept(reading.head, directory)
+    if judgement is not None and judgement.sources:
+        console.print(source_table(judgement))
+    console.print(verdict(reading.summary, judgement))
+    console.print(f"page: {page}")
 
 
 class _Lines:
@@ -88,7 +97,7 @@ class _Lines:
         self._say(day, [f"got {o.key}: {_answer(o, campaign.config.property.unit)}" for o in fresh])
         if decision and decision["index"] != self._decided:
             self._decided = decision["index"]
-            self._say(day, [f"ask {_reason(query)}" for query in decision["queries"]])
+            self._say(day, [f"ask {_reason(campaign.config, query)}" for query in decision["queries"]])
 
     def _say(self, day: float, lines: Sequence[str]) -> None:
         more = [f"... and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
@@ -100,9 +109,9 @@ def _answer(observation: Observation, unit: str) -> str:
     return f"failed, {observation.failure}" if observation.value is None else f"{observation.value:+.4f} {unit}"
 
 
-def _reason(query: Mapping[str, Any]) -> str:
+def _reason(config: CampaignConfig, query: Mapping[str, Any]) -> str:
     return (f"{query['candidate']} at {query['fidelity']} for EUR {query['price_eur']:g}: expected gain "
-            f"EUR {query['gain_eur']:,.1f}, P(hit) {query['probability']:.2f}, "
+            f"{gain_text(config, query['gain'])}, {goal(config).chance_name} {query['probability']:.2f}, "
             f"predicted {query['mean']:+.3f} ± {query['sd']:.3f}")  # fmt: skip
 
 
@@ -132,20 +141,20 @@ def _fidelities(campaign: Campaign) -> Table:
 
 
 def _best(campaign: Campaign) -> Table:
-    config = campaign.config
-    sign = 1.0 if config.campaign.best == "lowest" else -1.0
-    target = campaign.rules.ladder.target
+    sought, target = goal(campaign.config), campaign.rules.ladder.target
     measured = [
         (o.value, o.candidate) for o in campaign.progress.observations if o.fidelity == target and o.value is not None
     ]
-    table = Table("best so far", f"measured, {config.property.unit}", expand=True)
-    for value, candidate in sorted(measured, key=lambda pair: sign * pair[0])[: config.campaign.top]:
-        table.add_row(candidate, f"{value:+.3f}")
+    name = "closest to the window" if sought.window else "best so far"
+    table = Table(name, f"measured, {sought.unit}", expand=True)
+    for value, candidate in sorted(measured, key=lambda pair: sought.merit(pair[0]))[: sought.top or _BEST]:
+        inside = sought.window is not None and sought.window[0] <= value <= sought.window[1]
+        table.add_row(candidate, f"{value:+.3f}{' inside' if inside else ''}")
     return table
 
 
 def _why(campaign: Campaign) -> Panel:
     queries = campaign.last_decision.get("queries", [])
-    lines = [_reason(query) for query in queries[:_LINES]]
+    lines = [_reason(campaign.config, query) for query in queries[:_LINES]]
     more = len(queries) - len(lines)
     return Panel("\n".join([*lines, *([f"and {more} more"] if more > 0 else [])]) or "deciding", title="why")

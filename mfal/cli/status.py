@@ -12,17 +12,23 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Print the table of fidelities and of what has been measured."""
+    """Print the tables of fidelities, of what has been measured, and of what the sources are worth if that is known."""
     from rich.console import Console
 
-    from mfal.cli.tables import fidelity_table, measured_table, verdict
+    from mfal.cli.tables import fidelity_table, measured_table, source_table, verdict
+    from mfal.report.judgement import kept
     from mfal.report.reading import read_campaign
 
-    summary = read_campaign(options.directory).summary
+    reading = read_campaign(options.directory)
+    judgement = kept(reading.head, options.directory)
     console = Console()
-    console.print(fidelity_table(summary))
-    console.print(measured_table(summary))
-    console.print(verdict(summary))
-    if summary.stopped is None:
+    console.print(fidelity_table(reading.summary))
+    console.print(measured_table(reading.summary))
+    if judgement is not None and judgement.sources:
+        console.print(source_table(judgement))
+    console.print(verdict(reading.summary, judgement))
+    if judgement is None:
+        console.print(f"what the sources are worth is judged by: mfal report {options.directory}")
+    if reading.summary.stopped is None:
         console.print(f"not finished; continue with: mfal resume {options.directory}")
     return 0

@@ -2,6 +2,8 @@
 
 from rich.table import Table
 
+from mfal.report.judgement import Judgement
+from mfal.report.score import Score
 from mfal.report.summary import Measured, Summary
 
 
@@ -20,7 +22,7 @@ def measured_table(summary: Summary) -> Table:
     """Return measured against predicted, best first."""
     unit, hits = summary.config.property.unit, summary.score.hits if summary.score else ()
     table = Table(title=f"measured, best first ({unit}); predicted before the measurement, 90 % interval")
-    for column in ("", "candidate", "measured", "predicted", "P(hit) then", "spent, EUR", "day"):
+    for column in ("", "candidate", "measured", "predicted", f"{summary.goal.chance_name} then", "spent, EUR", "day"):
         table.add_column(column, justify="left" if column in ("", "candidate") else "right")
     for rank, row in enumerate(summary.ranked, start=1):
         mark = f" true {hits.index(row.candidate) + 1}" if row.candidate in hits else ""
@@ -29,16 +31,43 @@ def measured_table(summary: Summary) -> Table:
     return table
 
 
-def verdict(summary: Summary) -> str:
-    """Return the outcome in a sentence or two."""
+def source_table(judgement: Judgement) -> Table:
+    """Return what each source was worth."""
+    table = Table(
+        title=f"what each source adds, next to the others, to foretelling {judgement.answers} answers of the target"
+    )
+    for column in ("source", "verdict", "evidence, nats", "paid, EUR"):
+        table.add_column(column, justify="left" if column in ("source", "verdict") else "right")
+    for row in judgement.sources:
+        nats = "" if row.nats is None else f"{row.nats:+.1f}"
+        table.add_row(row.source, row.verdict, nats, f"{row.paid_eur:,.3f}")
+    return table
+
+
+def verdict(summary: Summary, judgement: Judgement | None) -> str:
+    """Return the outcome in a few sentences."""
     lines = [f"stopped: {summary.stopped}" if summary.stopped else "still running"]
     score = summary.score
     if score:
-        lines.append(f"found {len(score.found)} of the true best {len(score.hits)} for EUR {summary.spent_eur:,.2f}")
-        funnel = "never finds as many" if score.eur_funnel is None else f"pays EUR {score.eur_funnel:,.2f} for as many"
+        lines.append(_success(summary, score))
+        amount = "as good" if summary.goal.improves else "as many"
+        paid = f"pays EUR {score.eur_funnel or 0.0:,.2f} for {amount}"
+        funnel = f"never finds {amount}" if score.eur_funnel is None else paid
         lines.append(f"the funnel (screen by {score.screening}, measure down its ranking) {funnel}, "
                      f"random order EUR {score.eur_random:,.0f} on average")  # fmt: skip
+    if judgement is not None:
+        lines.append(judgement.verdict)
     return "\n".join(lines)
+
+
+def _success(summary: Summary, score: Score) -> str:
+    if not summary.goal.improves:
+        names = f"{len(score.found)} of the {summary.goal.hits_name} {len(score.hits)}"
+        return f"found {names} for EUR {summary.spent_eur:,.2f}"
+    if score.reached is None:
+        return f"measured nothing yet, for EUR {summary.spent_eur:,.2f}"
+    value = f"{score.reached:+.3f} {summary.goal.unit}"
+    return f"found {value} for EUR {summary.spent_eur:,.2f}; the best possible is {score.possible:+.3f}"
 
 
 def _measured(row: Measured) -> str:

@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from mfal.campaign.build import recorded_rules
+from mfal.campaign.goal import gain_text, worth_of_success
 from mfal.campaign.history import Progress, Rules, fold
 from mfal.errors import MissingExtraError
 from mfal.ledger import EventKind
+from mfal.report.judgement import Judgement, keep
 from mfal.report.plots import money_plot, parity_plot, spend_plot
 from mfal.report.reading import Reading
 from mfal.report.relation import forecasts, relations
+from mfal.report.score import Score
 from mfal.report.summary import Summary
+from mfal.report.worth import judge
 
 _LEFT_SHOWN = 12
 # Within a hundredth of each other two campaigns cost the same.
@@ -29,7 +33,7 @@ class Card:
 
 
 def write_page(reading: Reading, path: Path) -> Path:
-    """Write the page of a campaign to `path` and return it.
+    """Write the page of a campaign to `path` and return it; the judgement of its sources is kept beside it.
 
     Raises:
         MissingExtraError: jinja2 or matplotlib is not installed.
@@ -45,11 +49,14 @@ def write_page(reading: Reading, path: Path) -> Path:
     rules = recorded_rules(reading.events[0].payload)[1]
     progress = fold(rules, reading.events)
     plots = {name: Markup(svg) for name, svg in _plots(reading, rules, progress).items()}
-    path.write_text(template.render(**_content(reading, rules, progress), **plots), encoding="utf-8")
+    judgement = judge(reading)
+    keep(judgement, reading.head, path.parent)
+    content = _content(reading, rules, progress, judgement)
+    path.write_text(template.render(**content, **plots), encoding="utf-8")
     return path
 
 
-def cards(summary: Summary) -> list[Card]:
+def cards(summary: Summary, judgement: Judgement) -> list[Card]:
     """Return the figures for the head of the page."""
     budget = summary.config.campaign.budget_eur
     found = [
@@ -65,26 +72,40 @@ def cards(summary: Summary) -> list[Card]:
         text = "measured values inside their 90 % interval predicted before"
         found.append(Card(f"{sum(inside)} of {len(inside)}", text, tone))
     scores = _score_cards(summary)
-    return scores[:1] + found[:1] + scores[1:] + found[1:]
+    return scores[:1] + found[:1] + scores[1:] + _judgement_cards(judgement) + found[1:]
 
 
 def _score_cards(summary: Summary) -> list[Card]:
     score = summary.score
     if score is None:
         return []
-    all_found = len(score.found) == len(score.hits)
-    hits = Card(f"{len(score.found)} of {len(score.hits)}", "true best found", "" if all_found else "warn")
+    first = _success_card(summary, score)
     if score.eur_funnel is None:
-        return [hits]
+        return [first]
     saved, random = score.eur_funnel - summary.spent_eur, f"EUR {score.eur_random:,.0f} at random"
     if saved > _EVEN * summary.spent_eur:
-        return [
-            hits,
-            Card(f"EUR {score.eur_funnel:,.0f}", f"for as many by the funnel, EUR {saved:,.0f} more; {random}"),
-        ]
+        text = f"for as much by the funnel, EUR {saved:,.0f} more; {random}"
+        return [first, Card(f"EUR {score.eur_funnel:,.0f}", text)]
     verdict = "no cheaper than the funnel" if saved > -_EVEN * summary.spent_eur else "dearer than the funnel"
-    text = f"for as many by the funnel: multi-fidelity does not pay here, it was {verdict}; {random}"
-    return [hits, Card(f"EUR {score.eur_funnel:,.0f}", text, "warn")]
+    text = f"for as much by the funnel, which is told when to stop: mfal was {verdict} here; {random}"
+    return [first, Card(f"EUR {score.eur_funnel:,.0f}", text, "warn")]
+
+
+def _success_card(summary: Summary, score: Score) -> Card:
+    tone = "" if score.reached == score.possible else "warn"
+    if not summary.goal.improves:
+        return Card(f"{len(score.found)} of {len(score.hits)}", f"{summary.goal.hits_name} found", tone)
+    if score.reached is None:
+        return Card("none", "measured yet", tone)
+    text = f"{summary.goal.unit}, best found; {score.possible:+.3f} is the best possible"
+    return Card(f"{score.reached:+.3f}", text, tone)
+
+
+def _judgement_cards(judgement: Judgement) -> list[Card]:
+    if judgement.pays is None:
+        return []
+    figure = "does it pay?" if judgement.eur_single is None else f"EUR {judgement.eur_single:,.0f}"
+    return [Card(figure, judgement.verdict, "" if judgement.pays else "warn")]
 
 
 def _plots(reading: Reading, rules: Rules, progress: Progress) -> dict[str, str]:
@@ -92,14 +113,14 @@ def _plots(reading: Reading, rules: Rules, progress: Progress) -> dict[str, str]
     return {
         "money_svg": money_plot(summary),
         "spend_svg": spend_plot(summary),
-        "parity_svg": parity_plot(relations(rules, progress), summary.config.property.unit),
+        "parity_svg": parity_plot(relations(rules, progress, summary.config.typical[0]), summary.goal.unit),
     }
 
 
-def _content(reading: Reading, rules: Rules, progress: Progress) -> dict[str, Any]:
+def _content(reading: Reading, rules: Rules, progress: Progress, judgement: Judgement) -> dict[str, Any]:
     summary = reading.summary
     decisions = [
-        {**query, "hours": event.payload["hours"]}
+        {**query, "hours": event.payload["hours"], "gain": gain_text(summary.config, query["gain"])}
         for event in reading.events if event.kind == EventKind.DECISION
         for query in event.payload["queries"]
     ]  # fmt: skip
@@ -109,8 +130,11 @@ def _content(reading: Reading, rules: Rules, progress: Progress) -> dict[str, An
         "unit": summary.config.property.unit,
         "pool_size": len(rules.pool),
         "summary": summary,
-        "cards": cards(summary),
-        "forecasts": forecasts(rules, progress)[:_LEFT_SHOWN],
+        "goal": summary.goal,
+        "worth": worth_of_success(summary.config),
+        "cards": cards(summary, judgement),
+        "judgement": judgement,
+        "forecasts": [(row, gain_text(summary.config, row.gain)) for row in forecasts(rules, progress)[:_LEFT_SHOWN]],
         "decisions": decisions,
         "failures": [o for o in progress.observations if o.failure is not None],
         "log": _log(reading),

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from mfal.baselines.random import hits_after
+from mfal.baselines.random import best_after, hits_after
 from mfal.errors import MissingExtraError
 from mfal.report.relation import Relation
-from mfal.report.summary import Summary
+from mfal.report.score import Score
+from mfal.report.summary import Measured, Summary
 
 _INK, _OURS, _FUNNEL, _RANDOM, _SOFT = "#22303c", "#0b6e75", "#c4661f", "#8a8f98", "#d9dee3"
 _NAMED = 12
+# Central range that is drawn of what happens at random.
+_BAND = 0.8
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mfal",
@@ -66,20 +69,24 @@ def _draw(paint: Callable) -> str:
 def _money(plt, summary: Summary):
     figure, panels = plt.subplots(1, 2 if summary.score else 1, figsize=(10.5, 3.6), squeeze=False)
     rows = [row for row in summary.measured if row.value is not None]
-    _best_so_far(panels[0][0], rows, summary)
+    _measured(panels[0][0], rows, summary)
     if summary.score:
-        _hits(panels[0][1], rows, summary)
+        _reached(panels[0][1], rows, summary, summary.score)
     figure.tight_layout(w_pad=3)
     return figure
 
 
-def _best_so_far(axes, rows, summary: Summary) -> None:
+def _measured(axes, rows: Sequence[Measured], summary: Summary) -> None:
     money, values = [row.total_eur for row in rows], np.array([row.value for row in rows])
-    best = summary.sign * np.minimum.accumulate(summary.sign * values) if len(values) else values
     axes.errorbar(
         money, values, [row.noise_sd or 0.0 for row in rows], fmt="o", color=_OURS, ms=4.5, lw=1, label="measured"
     )
-    axes.step(money, best, where="post", color=_INK, lw=1.4, label="best so far")
+    goal = summary.goal
+    if goal.window is not None:
+        axes.axhspan(*goal.window, color=_SOFT, alpha=0.7, lw=0, label="window")
+    elif len(values):
+        best = goal.sign * np.minimum.accumulate(goal.sign * values)
+        axes.step(money, best, where="post", color=_INK, lw=1.4, label="best so far")
     for row in rows:
         axes.annotate(row.candidate, (row.total_eur, row.value), xytext=(4, 5), textcoords="offset points", fontsize=8)
     axes.set(title="Measured, in order of spending", xlabel="EUR spent", ylabel=f"{_label(summary)}")
@@ -87,32 +94,44 @@ def _best_so_far(axes, rows, summary: Summary) -> None:
     axes.legend(loc="best", fontsize=8)
 
 
-def _hits(axes, rows, summary: Summary) -> None:
-    score = summary.score
-    if score is None:
-        return
-    target = next(section for section in summary.config.fidelity if section.target)
-    found = np.cumsum([row.candidate in score.hits for row in rows])
-    last = summary.config.campaign.budget_eur
-    axes.step([0.0, *[r.total_eur for r in rows]], [0, *found], where="post", color=_OURS, lw=2.4, label="mfal")
-    if score.funnel:
-        curve = [(eur, hits) for eur, hits in score.funnel if eur <= last * 1.001]
-        axes.step(
-            *zip(*curve, strict=True), where="post", color=_FUNNEL, lw=1.8, ls="--", label=f"funnel ({score.screening})"
-        )
-    counts = np.arange(0, int(last // target.price_eur) + 1)
-    pool = max(len(score.funnel) - 1, len(rows), len(score.hits))
-    bands = np.array([hits_after(int(n), len(score.hits), pool, 0.8) for n in counts if n <= pool])
-    axes.fill_between(
-        counts[: len(bands)] * target.price_eur, bands[:, 1], bands[:, 2], step="post", color=_SOFT, alpha=0.7
-    )
-    axes.plot(
-        counts[: len(bands)] * target.price_eur, bands[:, 0], color=_RANDOM, lw=1.4, label="random, mean and 80 %"
-    )
-    axes.axhline(len(score.hits), color=_INK, lw=0.6)
-    axes.set(title=f"True best {len(score.hits)} found", xlabel="EUR spent", ylabel="hits", xlim=(0, last))
-    axes.yaxis.get_major_locator().set_params(integer=True)
+def _reached(axes, rows: Sequence[Measured], summary: Summary, score: Score) -> None:
+    """Draw hits found, or the best value found, against money: ours, the funnel's and that of random order."""
+    last, improves = summary.config.campaign.budget_eur, summary.goal.improves
+    price = next(section for section in summary.config.fidelity if section.target).price_eur
+    money, reached = [row.total_eur for row in rows], _reached_by(rows, summary, score)
+    start = ([], []) if improves else ([0.0], [0])
+    axes.step([*start[0], *money], [*start[1], *reached], where="post", color=_OURS, lw=2.4, label="mfal")
+    points = [(eur, value) for eur, value in score.funnel if eur <= last * 1.001 and np.isfinite(value)]
+    if points:
+        label = f"funnel ({score.screening})"
+        axes.step(*zip(*points, strict=True), where="post", color=_FUNNEL, lw=1.8, ls="--", label=label)
+    # Free measurements have no axis of money.
+    most = min(len(score.values), int(last // price)) if price > 0 else 0
+    counts = np.arange(1 if improves else 0, most + 1)
+    if len(counts):
+        bands = np.array([_random_after(int(count), summary, score) for count in counts])
+        axes.fill_between(counts * price, bands[:, 1], bands[:, 2], step="post", color=_SOFT, alpha=0.7)
+        axes.plot(counts * price, bands[:, 0], color=_RANDOM, lw=1.4, label="random, mean and 80 %")
+    axes.axhline(score.possible, color=_INK, lw=0.6)
+    title = "Best value found" if improves else f"{len(score.hits)} {summary.goal.hits_name}, found"
+    axes.set(title=title[0].upper() + title[1:], xlabel="EUR spent", xlim=(0, last))
+    axes.set_ylabel(_label(summary) if improves else "hits")
+    if not improves:
+        axes.yaxis.get_major_locator().set_params(integer=True)
     axes.legend(loc="center right", fontsize=8)
+
+
+def _reached_by(rows: Sequence[Measured], summary: Summary, score: Score) -> np.ndarray:
+    if not summary.goal.improves:
+        return np.cumsum([row.candidate in score.hits for row in rows])
+    values = np.array([row.value for row in rows])
+    return summary.goal.sign * np.minimum.accumulate(summary.goal.sign * values)
+
+
+def _random_after(count: int, summary: Summary, score: Score) -> tuple[float, float, float]:
+    if summary.goal.improves:
+        return best_after(count, score.values, _BAND)
+    return hits_after(count, len(score.hits), len(score.values), _BAND)
 
 
 def _spend(plt, summary: Summary):
@@ -145,24 +164,23 @@ def _parity(plt, relations: Sequence[Relation], unit: str):
 def _pairs(axes, relation: Relation) -> None:
     low, high = min(*relation.x, *relation.y), max(*relation.x, *relation.y)
     ends = np.array([low, high]) + 0.1 * max(high - low, 1e-3) * np.array([-1.0, 1.0])
-    centre = relation.slope * ends + relation.offset
-    axes.fill_between(ends, centre - relation.offset_sd, centre + relation.offset_sd, color=_SOFT, alpha=0.8)
+    along = np.linspace(ends[0], ends[1], 33)
+    centre, sd = relation.line(along), relation.line_sd(along)
+    axes.fill_between(along, centre - sd, centre + sd, color=_SOFT, alpha=0.8, lw=0)
     axes.plot(ends, ends, color=_RANDOM, lw=1, ls=":", label="equal")
-    axes.plot(ends, centre, color=_FUNNEL, lw=1.6, label="learnt relation")
+    axes.plot(along, centre, color=_FUNNEL, lw=1.6, label="learnt relation")
     axes.errorbar(relation.x, relation.y, relation.y_sd, fmt="o", color=_OURS, ms=4.5, lw=1)
     if len(relation.x) <= _NAMED:
         for x, y, name in zip(relation.x, relation.y, relation.candidates, strict=True):
             axes.annotate(name, (x, y), xytext=(5, -3), textcoords="offset points", fontsize=7.5)
-    axes.set(
-        title=f"slope {relation.slope:.2f}, offset {relation.offset:+.3f} ± {relation.offset_sd:.3f}",
-        xlim=ends,
-        ylim=ends,
-    )
+    slope = f"slope {relation.slope:.2f} ± {relation.slope_sd:.2f}"
+    axes.set_title(f"{slope}\noffset {relation.offset:+.3f} ± {relation.offset_sd:.3f}", fontsize=9.5)
+    axes.set(xlim=ends, ylim=ends)
     axes.legend(loc="best", fontsize=7.5)
 
 
 def _label(summary: Summary) -> str:
-    return f"{summary.config.property.name.replace('_', ' ')}, {summary.config.property.unit}"
+    return f"{summary.goal.property_name}, {summary.goal.unit}"
 
 
 def _target(summary: Summary) -> str:

@@ -11,15 +11,31 @@ from mfal.errors import LedgerError, MissingExtraError
 from mfal.ledger import Event, read_events
 from mfal.oracle import Replayable
 from mfal.report.summary import Summary, summarise
+from mfal.space.pool import Pool
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A campaign as its ledger tells it; no numerics are run."""
+    """A campaign as its ledger tells it; no numerics are run.
+
+    Attributes:
+        config: of the campaign.
+        events: of its ledger.
+        pool: its candidates; None where the packages that describe them are not installed.
+        truth: target values of all candidates where the target is a replay.
+        summary: its figures.
+    """
 
     config: CampaignConfig
     events: Sequence[Event]
+    pool: Pool | None
+    truth: Mapping[str, float] | None
     summary: Summary
+
+    @property
+    def head(self) -> str:
+        """Hash of the last event."""
+        return self.events[-1].hash
 
 
 def read_campaign(directory: Path) -> Reading:
@@ -32,12 +48,21 @@ def read_campaign(directory: Path) -> Reading:
     if not events:
         raise LedgerError(f"{directory} holds no campaign; start one with: mfal run FILE --directory {directory}")
     config = CampaignConfig.model_validate(events[0].payload["config"])
-    return Reading(config, events, summarise(config, events, _truth(config, directory)))
+    pool = _pool(config)
+    truth = None if pool is None else _truth(config, pool, directory)
+    return Reading(config, events, pool, truth, summarise(config, events, truth))
 
 
-def _truth(config: CampaignConfig, directory: Path) -> Mapping[str, float] | None:
+def _pool(config: CampaignConfig) -> Pool | None:
     try:
-        oracle = build_oracles(config, build_pool(config), directory)[config.ladder.target]
+        return build_pool(config)
+    except MissingExtraError:
+        return None
+
+
+def _truth(config: CampaignConfig, pool: Pool, directory: Path) -> Mapping[str, float] | None:
+    try:
+        oracle = build_oracles(config, pool, directory)[config.ladder.target]
     except MissingExtraError:
         # A page can be made where the calculators are not installed; it then shows no score.
         return None

@@ -4,13 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mfal.baselines.funnel import eur_to_find, funnel_curve, funnel_order
-from mfal.baselines.random import expected_eur
 from mfal.campaign.config import CampaignConfig
+from mfal.campaign.goal import Goal, goal
 from mfal.campaign.record import paid_by_fidelity, recorded_observations
 from mfal.fidelity import Fidelity
 from mfal.ledger.event import Event, EventKind
 from mfal.oracle import Observation
+from mfal.report.score import Score, score
 
 # Half-width of a central 90 % interval in standard deviations.
 _NINETY = 1.6449
@@ -44,27 +44,6 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Score:
-    """How the campaign did against the revealed truth and against what a group would do without it.
-
-    Attributes:
-        hits: the true best, best first.
-        found: those that the campaign measured.
-        funnel: (EUR, hits) while measuring down the ranking of the screening fidelity; empty if not all was screened.
-        screening: name of that fidelity.
-        eur_funnel: what the funnel pays to find as many; None if it never does.
-        eur_random: what measuring at random pays for as many, on average.
-    """
-
-    hits: tuple[str, ...]
-    found: tuple[str, ...]
-    funnel: tuple[tuple[float, int], ...]
-    screening: str
-    eur_funnel: float | None
-    eur_random: float
-
-
-@dataclass(frozen=True)
 class Summary:
     """Everything that the final table and the page show; `score` needs a replayed target."""
 
@@ -79,14 +58,15 @@ class Summary:
     score: Score | None
 
     @property
-    def sign(self) -> float:
-        """+1 if low values are best."""
-        return 1.0 if self.config.campaign.best == "lowest" else -1.0
+    def goal(self) -> Goal:
+        """What was looked for."""
+        return goal(self.config)
 
     @property
     def ranked(self) -> list[Measured]:
         """Measured candidates, best first, failures last."""
-        return sorted(self.measured, key=lambda m: math.inf if m.value is None else self.sign * m.value)
+        merit = self.goal.merit
+        return sorted(self.measured, key=lambda m: math.inf if m.value is None else merit(m.value))
 
 
 def summarise(config: CampaignConfig, events: Sequence[Event], truth: Mapping[str, float] | None) -> Summary:
@@ -112,7 +92,7 @@ def summarise(config: CampaignConfig, events: Sequence[Event], truth: Mapping[st
         score=None,
     )
     pool_size = events[0].payload["pool"]["size"]
-    return summary if truth is None else replace(summary, score=_score(summary, pool_size, observations, truth))
+    return summary if truth is None else replace(summary, score=score(config, pool_size, observations, truth))
 
 
 def _measured(target: Fidelity, observations: Sequence[Observation], events: Sequence[Event]) -> list[Measured]:
@@ -146,25 +126,4 @@ def _row(
         spent_eur=spent[observation.candidate],
         hours=event.payload["hours"],
         total_eur=total,
-    )
-
-
-def _score(summary: Summary, pool_size: int, observations: Sequence[Observation], truth: Mapping[str, float]) -> Score:
-    known = {candidate: value for candidate, value in truth.items() if math.isfinite(value)}
-    hits = tuple(funnel_order(known, summary.sign)[: summary.config.campaign.top])
-    done = {m.candidate for m in summary.measured if m.value is not None}
-    found = tuple(candidate for candidate in hits if candidate in done)
-    ladder = summary.config.ladder
-    target, screening = ladder[ladder.target], min(ladder.fidelities, key=lambda rung: rung.price_eur)
-    screened = {o.candidate: o.value for o in observations if o.fidelity == screening.name and o.value is not None}
-    order = funnel_order(screened, summary.sign)
-    curve = funnel_curve(order, frozenset(hits), summary.paid[screening.name], target.price_eur)
-    complete = summary.asked[screening.name] == pool_size and screening.name != target.name
-    return Score(
-        hits=hits,
-        found=found,
-        funnel=tuple(curve) if complete else (),
-        screening=screening.name,
-        eur_funnel=eur_to_find(curve, len(found)) if complete else None,
-        eur_random=expected_eur(len(found), len(hits), len(known), target.price_eur),
     )

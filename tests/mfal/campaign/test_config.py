@@ -4,12 +4,24 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from mfal.campaign.build import build_policy
+from mfal.acquisition.confidence import ConfidenceBound
+from mfal.acquisition.entropy import MaxValueEntropy
+from mfal.acquisition.improvement import ExpectedImprovement
+from mfal.acquisition.improvement_value import ImprovementValue
+from mfal.acquisition.knowledge_gradient import KnowledgeGradient
+from mfal.acquisition.thompson import ThompsonSampling
+from mfal.acquisition.window import WindowInformation
+from mfal.campaign.build import build_policy, build_surrogate
 from mfal.campaign.config import load
+from mfal.campaign.goal import goal
 from mfal.campaign.plugins import build_oracles, build_pool
 from mfal.errors import CampaignFileError, MfalError
+from mfal.surrogate.joint import JointGP
+from mfal.surrogate.recursive import RecursiveGP
 
 GOOD = """\
 [campaign]
@@ -79,7 +91,7 @@ def test_a_good_file_loads_and_its_short_form_overrides(tmp_path):
     assert (short.campaign.budget_eur, short.ladder["low"].price_eur) == (600.0, 0.25)
     assert short.ladder["low"].options == {"level": 0}
     pool = build_pool(full)
-    assert build_policy(full, pool)[0].target == 1
+    assert build_policy(full, pool).target == 1
 
 
 # (old text, new text, line that the message must name, what it must say)
@@ -116,6 +128,17 @@ REFUSALS = {
     "missing key": ("capacity = 8\n", "", "[[fidelity]]", ["'capacity' is missing", "add it"]),
     "missing table": ('[candidates]\nsource = "synthetic"\n', "", None, ["'candidates' is missing"]),
     "unknown table": ("[candidates]", "[extra]\na = 1\n\n[candidates]", "[extra]", ["unknown key 'extra'"]),
+    "unknown key of the model": ("[candidates]", '[model]\nsurogate = "joint"\n\n[candidates]', "surogate", ["'surogate'", "did you mean 'surrogate'?"]),  # noqa: E501
+    "unknown surrogate": ("[candidates]", '[model]\nsurrogate = "forest"\n\n[candidates]', "forest", ["'forest' is refused", "'recursive'"]),  # noqa: E501
+    "unknown acquisition": ("[candidates]", '[model]\nacquisition = "luck"\n\n[candidates]', "luck", ["'luck' is refused", "'entropy'"]),  # noqa: E501
+    "window information without a window": (
+        "[candidates]", '[model]\nacquisition = "window_information"\n\n[candidates]', "acquisition", ["needs [campaign] window"],  # noqa: E501
+    ),
+    "nonlinear joint": (
+        "[candidates]", '[model]\nsurrogate = "joint"\nlink = "nonlinear"\n\n[candidates]', "link", ["link = 'nonlinear'", "write 'recursive'"],  # noqa: E501
+    ),
+    "negative waiting price": ("seed = 1", "seed = 1\nwaiting_eur_per_hour = -1.0", "waiting", ["waiting_eur_per_hour = -1.0 is refused"]),  # noqa: E501
+    "spread of a fidelity that is none": ("capacity = 8", "capacity = 8\ntypical_spread = 0.0", "typical_spread = 0.0", ["typical_spread = 0.0 is refused"]),  # noqa: E501
     "top of nothing": ("top = 3", "top = 0", "top = 0", ["top = 0 is refused"]),
     "a table for a list": ("[campaign]", "campaign = 3\n[other]", None, ["campaign = 3 is refused"]),
 }  # fmt: skip
@@ -132,6 +155,109 @@ def test_a_wrong_file_is_refused_at_its_line(tmp_path, case):
         assert part in message
     if named:
         assert f"campaign.toml:{line_of(text, named)}:" in message
+
+
+BEST = 'best = "lowest"\ntop = 3\nvalue_of_hit_eur = 900.0\n'
+WINDOW = "window = [-0.6, -0.4]\nvalue_of_hit_eur = 900.0\n"
+IMPROVEMENT = 'best = "highest"\nvalue_per_unit_eur = 5000.0\n'
+
+
+@pytest.mark.parametrize("question", [BEST, WINDOW, IMPROVEMENT, "window = [-1, 0]\nvalue_of_hit_eur = 900.0\n"])
+def test_each_question_is_accepted(tmp_path, question):
+    path = tmp_path / "campaign.toml"
+    path.write_text(GOOD.replace(BEST, question))
+    config = load(path)
+    assert goal(config).sentence
+    assert build_policy(config, build_pool(config)).acquisition.in_eur
+    again = type(config).model_validate(config.model_dump(mode="json"))
+    assert again == config, "a campaign is resumed from what the ledger says of its file"
+
+
+# (question, line that the message must name, what it must say)
+QUESTIONS = {
+    "none": ("", "[campaign]", ["key 'best' is missing", "which are the k best"]),
+    "best without a number": ('best = "lowest"\n', "[campaign]", ["key 'top' is missing", "key 'value_of_hit_eur' is missing"]),  # noqa: E501
+    "best without a value": ('best = "lowest"\ntop = 3\n', "[campaign]", ["key 'value_of_hit_eur' is missing", "add it"]),  # noqa: E501
+    "a hit of what": ("value_of_hit_eur = 900.0\n", "[campaign]", ["key 'best' is missing", "key 'top' is missing"]),
+    "window without a value": ("window = [0.0, 1.0]\n", "[campaign]", ["key 'value_of_hit_eur' is missing", "in a window"]),  # noqa: E501
+    "window and best": (WINDOW + 'best = "lowest"\n', "best =", ["best does not belong here", "remove best"]),
+    "window and top": (WINDOW + "top = 3\n", "top =", ["top does not belong here"]),
+    "window and value per unit": (WINDOW + "value_per_unit_eur = 1.0\n", "value_per_unit", ["a file asks one question"]),  # noqa: E501
+    "two values": (BEST + "value_per_unit_eur = 1.0\n", "value_per_unit", ["value_per_unit_eur does not belong here"]),
+    "improvement without a direction": ("value_per_unit_eur = 1.0\n", "[campaign]", ["key 'best' is missing", "how much better"]),  # noqa: E501
+    "empty window": ("window = [1.0, 0.0]\nvalue_of_hit_eur = 900.0\n", "window", ["window = [1, 0] is empty"]),
+    "window of no width": ("window = [1.0, 1.0]\nvalue_of_hit_eur = 900.0\n", "window", ["is empty"]),
+    "window with one edge": ("window = [1.0]\nvalue_of_hit_eur = 900.0\n", "window", ["key 'window[1]' is missing"]),
+    "window without an end": ("window = [1.0, inf]\nvalue_of_hit_eur = 900.0\n", "window", ["window[1] = inf is refused"]),  # noqa: E501
+    "entropy of a window": (
+        WINDOW + '[model]\nacquisition = "entropy"\n', "acquisition", ["acquisition = 'entropy' looks for the best", "'window_information'"],  # noqa: E501
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", QUESTIONS)
+def test_a_file_asks_exactly_one_question(tmp_path, case):
+    question, named, said = QUESTIONS[case]
+    text = GOOD[: GOOD.index("[fast.campaign]")].replace(BEST, question)
+    message = refused(tmp_path, text)
+    for part in said:
+        assert part in message
+    assert f"campaign.toml:{line_of(text, named)}:" in message
+
+
+ACQUISITIONS = {
+    "value": ImprovementValue, "entropy": MaxValueEntropy, "improvement": ExpectedImprovement,
+    "confidence_bound": ConfidenceBound, "thompson": ThompsonSampling, "knowledge_gradient": KnowledgeGradient,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACQUISITIONS)
+def test_every_acquisition_can_be_asked_for(tmp_path, name):
+    config = loaded(tmp_path, BEST, f'{IMPROVEMENT}[model]\nacquisition = "{name}"\n')
+    acquisition = build_policy(config, build_pool(config)).acquisition
+    assert type(acquisition) is ACQUISITIONS[name]
+    assert (float(acquisition.sign), acquisition.target) == (-1.0, 1)
+    assert acquisition.in_eur == (name == "value")
+    np.testing.assert_allclose(acquisition.noise_variance, [0.0, 4e-4])
+
+
+def test_window_information_gets_the_window(tmp_path):
+    config = loaded(tmp_path, BEST, f'{WINDOW}[model]\nacquisition = "window_information"\n')
+    acquisition = build_policy(config, build_pool(config)).acquisition
+    assert type(acquisition) is WindowInformation
+    assert (float(acquisition.low), float(acquisition.high)) == (-0.6, -0.4)
+
+
+def test_the_wait_for_a_measurement_is_part_of_its_price(tmp_path):
+    config = loaded(tmp_path, "seed = 1", "seed = 1\nwaiting_eur_per_hour = 2.0")
+    policy = build_policy(config, build_pool(config))
+    assert float(policy.acquisition.price_eur) == 300.0 + 24.0 * 2.0
+    assert float(policy.waiting_eur_per_hour) == 2.0
+
+
+def test_the_surrogate_follows_from_the_ladder_unless_it_is_named(tmp_path):
+    features = jnp.zeros((24, 2))
+
+    def kind(old, new):
+        return type(build_surrogate(loaded(tmp_path, old, new), features))
+
+    assert kind("", "") is RecursiveGP, "cheap and exact: nested at next to no cost"
+    assert kind("price_eur = 0.5", "price_eur = 50.0") is JointGP, "not worth asking everywhere"
+    assert kind("noise_sd = 0.0\n", "noise_sd = 0.01\n") is JointGP, "not exact"
+    assert kind("[candidates]", '[model]\nsurrogate = "joint"\n\n[candidates]') is JointGP
+    config = loaded(tmp_path, "price_eur = 0.5", "price_eur = 50.0")
+    chosen = config.model_copy(update={"model": config.model.model_copy(update={"surrogate": "recursive"})})
+    assert type(build_surrogate(chosen, features)) is RecursiveGP
+    nonlinear = config.model_copy(update={"model": config.model.model_copy(update={"link": "nonlinear"})})
+    assert build_surrogate(nonlinear, features).nonlinear
+
+
+def test_each_fidelity_may_have_its_own_typical_values(tmp_path):
+    config = loaded(tmp_path, "capacity = 8", "capacity = 8\ntypical_value = 1.5\ntypical_spread = 0.2")
+    assert config.typical == ([1.5, -0.5], [0.2, 0.4])
+    surrogate = build_surrogate(config, jnp.zeros((24, 2)))
+    np.testing.assert_allclose(surrogate.prior.typical_value, [1.5, -0.5])
+    np.testing.assert_allclose(surrogate.prior.typical_spread, [0.2, 0.4])
 
 
 def test_the_line_is_that_of_the_right_fidelity(tmp_path):

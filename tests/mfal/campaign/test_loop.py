@@ -62,7 +62,7 @@ def test_replay_notices_a_decision_that_the_policy_would_not_take(finished):
     rules = recorded_rules(events[0].payload)[1]
     index = next(k for k, e in enumerate(events) if e.kind == EventKind.DECISION and k > 1)
     query, *rest = events[index].payload["queries"]
-    changed = {**events[index].payload, "queries": [{**query, "gain_eur": np.nextafter(query["gain_eur"], 1e9)}, *rest]}
+    changed = {**events[index].payload, "queries": [{**query, "gain": np.nextafter(query["gain"], 1e9)}, *rest]}
     events[index] = type(events[index])(**{**vars(events[index]), "payload": changed})
     with pytest.raises(ReplayMismatchError, match="queries was"):
         fold(rules, events, check=True)
@@ -178,6 +178,35 @@ def test_another_pool_than_the_recorded_one_is_refused(finished, monkeypatch):
     monkeypatch.setattr(synthetic, "pool", lambda options: original({**options, "seed": 1}))
     with pytest.raises(LedgerError, match="candidates differ"):
         recorded_rules(events[0].payload)
+
+
+def test_without_gains_in_eur_a_campaign_runs_to_its_budget_and_says_why(tmp_path):
+    plain = synthetic.asking(best="lowest", value_per_unit_eur=1000.0)
+    model = plain.model.model_copy(update={"acquisition": "improvement"})
+    progress = run(plain.model_copy(update={"model": model}), tmp_path)
+    assert 4000.0 - 300.0 < float(progress.state.spent_eur) <= 4000.0
+    assert progress.stopped.startswith("what is left of the budget pays for no query; the acquisition 'improvement'")
+    assert "knows no value of stopping" in progress.stopped
+    assert min(o.value for o in at(progress, "high")) == synthetic.truth()[:, 2].min()
+
+
+WINDOW = {"window": [-0.5, -0.2], "value_of_hit_eur": 2000.0}
+IMPROVEMENT = {"best": "highest", "value_per_unit_eur": 5000.0}
+
+
+@pytest.mark.parametrize("question", [WINDOW, IMPROVEMENT], ids=["window", "improvement"])
+def test_the_other_questions_are_answered_too(tmp_path, question):
+    progress = run(synthetic.asking(**question), tmp_path)
+    truth = synthetic.truth()[:, 2]
+    measured = {int(o.candidate[1:]) for o in at(progress, "high")}
+    if "window" in question:
+        inside = set(np.flatnonzero((truth >= -0.5) & (truth <= -0.2)))
+        assert len(measured & inside) >= 0.7 * len(inside)
+    else:
+        assert truth.argmax() in measured
+    assert len(measured) <= 12
+    assert progress.stopped == "no query is expected to gain more than its price"
+    replayed(tmp_path)
 
 
 def test_on_the_wall_clock_answers_count_when_they_come(tmp_path):

@@ -13,10 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mfal.campaign import history, policy
-from mfal.campaign.build import build_policy
+from mfal.campaign.build import build_rules
 from mfal.campaign.config import parse
 from mfal.campaign.loop import Campaign
-from mfal.campaign.plugins import build_pool
 from mfal.campaign.policy import Outcome
 from mfal.dataset import EMPTY, FAILED, OBSERVED, PENDING, Answers, Dataset
 from tests import synthetic
@@ -29,8 +28,8 @@ _propose = eqx.filter_jit(policy.propose)
 
 @cache
 def rules():
-    config = synthetic.config()
-    return build_policy(config, build_pool(config))
+    built = build_rules(synthetic.config())
+    return built.policy, built.first
 
 
 def change(**fields):
@@ -41,20 +40,24 @@ def change(**fields):
     if "value_of_hit_eur" in fields:
         value = jnp.asarray(float(fields["value_of_hit_eur"]))
         chosen = eqx.tree_at(lambda p: p.acquisition.value_of_hit_eur, chosen, value)
-    return eqx.tree_at(lambda p: p.acquisition.target_price_eur, chosen, chosen.price_eur[HIGH])
+    return eqx.tree_at(lambda p: p.acquisition.price_eur, chosen, chosen.price_eur[HIGH])
 
 
-def state(rows=(), spent=0.0, failures=(0, 0, 0)):
+_condition = eqx.filter_jit(lambda surrogate, dataset: surrogate.condition(dataset))
+
+
+def state(rows=(), spent=0.0, failures=(0, 0, 0), surrogate=None):
     """Build a state from rows of (candidate, fidelity, status); observed values are the truth."""
     _, first = rules()
-    columns = [np.array(leaf) for leaf in jax.tree.leaves(first.dataset)]
-    for k, (candidate, fidelity, status) in enumerate(rows):
-        value = TRUTH[candidate, fidelity] if status == OBSERVED else 0.0
-        noise_variance = float(rules()[0].noise_variance[fidelity])
-        for column, entry in zip(columns, (candidate, fidelity, value, noise_variance, status), strict=True):
-            column[k] = entry
+    status, value, noise = np.zeros((N, L), np.int8), np.zeros((N, L)), np.zeros((N, L))
+    for candidate, fidelity, what in rows:
+        status[candidate, fidelity] = what
+        value[candidate, fidelity] = TRUTH[candidate, fidelity] if what == OBSERVED else 0.0
+        noise[candidate, fidelity] = float(rules()[0].noise_variance[fidelity])
+    dataset = Dataset(*map(jnp.asarray, (status, value, noise)))
+    surrogate = surrogate or first.surrogate
     return policy.State(
-        first.surrogate, Dataset(*map(jnp.asarray, columns)), jnp.asarray(float(spent)), first.fitted_at,
+        surrogate, _condition(surrogate, dataset), dataset, jnp.asarray(float(spent)), first.fitted_at,
         jnp.asarray(failures, dtype=jnp.int32),
     )  # fmt: skip
 
@@ -119,8 +122,8 @@ def test_a_proposal_keeps_every_rule(seed, capacity, price, budget, failures):
         waiting = any(status == PENDING for *_, status in rows)
         assert (Outcome(int(proposal.outcome)) == Outcome.WAITING) == waiting
     for k, (_, fidelity) in enumerate(asked):
-        assert proposal.gain_eur[k] > price[fidelity], "a query pays"
-    assert np.isfinite(proposal.gain_eur).all()
+        assert proposal.gain[k] > price[fidelity], "a query pays"
+    assert np.isfinite(proposal.gain).all()
 
 
 def test_a_batch_is_a_sequence_of_single_decisions():
@@ -136,13 +139,12 @@ def test_commit_makes_pending_what_was_proposed_with_the_noise_it_will_have():
     chosen, now = change(noise_variance=(0.0, 0.25, 0.01)), state(SCREENED)
     proposal = propose(chosen, now)
     after = policy.commit(chosen, now, *map(jnp.asarray, (proposal.candidate, proposal.fidelity, proposal.count)))
-    fresh = np.asarray(after.dataset.pending)
-    asked = list(
-        zip(np.asarray(after.dataset.candidate)[fresh], np.asarray(after.dataset.fidelity)[fresh], strict=True)
-    )
-    assert asked == queries(proposal)
-    expected = np.asarray(chosen.noise_variance)[np.asarray(after.dataset.fidelity)[fresh]]
-    np.testing.assert_array_equal(np.asarray(after.dataset.noise_variance)[fresh], expected)
+    asked = np.argwhere(np.asarray(after.dataset.pending))
+    assert {tuple(pair) for pair in asked} == set(queries(proposal))
+    for candidate, fidelity in asked:
+        assert after.dataset.noise_variance[candidate, fidelity] == chosen.noise_variance[fidelity]
+    kept = ~np.asarray(after.dataset.pending)
+    np.testing.assert_array_equal(np.asarray(after.dataset.status)[kept], np.asarray(now.dataset.status)[kept])
 
 
 def test_screening_comes_first_and_covers_the_pool():
@@ -178,11 +180,12 @@ def test_the_last_measurement_is_bought_when_only_the_information_is_out_of_reac
 
 @pytest.mark.parametrize("fidelity, left", [(LOW, {MIDDLE, HIGH}), (MIDDLE, {LOW, HIGH}), (HIGH, set())])
 def test_a_fidelity_that_keeps_failing_is_not_asked_again(fidelity, left):
-    failures = np.eye(L, dtype=int)[fidelity] * 3
-    asked = {f for _, f in queries(propose(change(), state(SCREENED[:12], 0.0, failures)))}
+    failures, freely = np.eye(L, dtype=int)[fidelity] * 3, change(follows=np.zeros((L, L), bool))
+    asked = {f for _, f in queries(propose(freely, state(SCREENED[:12], 0.0, failures)))}
     assert asked <= left
     assert bool(asked) == bool(left)
-    assert fidelity in {f for _, f in queries(propose(change(), state(SCREENED[:12], 0.0, failures - (failures > 0))))}
+    forgiven = state(SCREENED[:12], 0.0, failures - (failures > 0))
+    assert fidelity in {f for _, f in queries(propose(freely, forgiven))}
 
 
 def test_failures_in_a_row_are_counted_and_forgiven():
@@ -197,18 +200,34 @@ def test_failures_in_a_row_are_counted_and_forgiven():
     assert policy._count_failures(now.failures, answers([True, True])).tolist() == [0, 2, 0]
     assert policy._count_failures(now.failures, answers([True, False, True])).tolist() == [0, 1, 0]
     after = policy.absorb(chosen, now, answers([True, True, True]))
-    assert after.dataset.status[:4].tolist() == [FAILED] * 3 + [PENDING]
+    assert after.dataset.status[:4, MIDDLE].tolist() == [FAILED] * 3 + [PENDING]
     assert (after.failures.tolist(), float(after.spent_eur)) == ([0, 3, 0], 3.0)
 
 
 def test_a_source_known_to_be_useless_is_not_asked():
     """The target does not depend on the middle fidelity (slope 0), which costs real money."""
     _, first = rules()
-    cut = eqx.tree_at(lambda s: s.surrogate.parameters.slope, first, jnp.array([1.0, 1.0, 0.0]))
-    now = dataclasses.replace(state(SCREENED), surrogate=cut.surrogate)
-    chosen = change(price_eur=(0.001, 50.0, 300.0))
-    assert MIDDLE not in {f for _, f in queries(propose(chosen, now))}
+    slopes = lambda s: (s.prior.slope_mean, s.prior.slope_sd)  # noqa: E731
+    cut = [part.at[HIGH, MIDDLE].set(0.0) for part in slopes(first.surrogate)]
+    deaf = eqx.tree_at(slopes, first.surrogate, cut)
+    chosen = change(price_eur=(0.001, 5.0, 300.0), follows=np.zeros((L, L), bool))
+    assert MIDDLE not in {f for _, f in queries(propose(chosen, state(SCREENED, surrogate=deaf)))}
     assert MIDDLE in {f for _, f in queries(propose(chosen, state(SCREENED)))}
+
+
+def test_the_digest_is_of_all_that_a_decision_rests_on_but_the_belief_that_follows_from_it():
+    now = state(SCREENED)
+    other = eqx.tree_at(lambda s: s.belief, now, state().belief)
+    assert history.digest(other) == history.digest(now)
+    value = now.dataset.value.at[3, LOW].add(1e-15)
+    changes = [
+        eqx.tree_at(lambda s: s.dataset.value, now, value),
+        eqx.tree_at(lambda s: s.spent_eur, now, now.spent_eur + 1.0),
+        eqx.tree_at(lambda s: s.fitted_at, now, now.fitted_at + 1),
+        eqx.tree_at(lambda s: s.failures, now, now.failures + 1),
+        eqx.tree_at(lambda s: s.surrogate.parameters.log_amplitude, now, now.surrogate.parameters.log_amplitude + 1.0),
+    ]
+    assert len({history.digest(changed) for changed in [now, *changes]}) == 1 + len(changes)
 
 
 def counted(function, calls):

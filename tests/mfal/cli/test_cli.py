@@ -1,13 +1,20 @@
 """The commands, in process: exit status and what is said."""
 
+import io
+import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from mfal.campaign.loop import Campaign
 from mfal.cli import main
+from mfal.cli.compiled import keep_compiled
+from mfal.cli.live import _screen
 from mfal.ledger import read_events
+from tests import synthetic
 
 CAMPAIGN = """\
 [campaign]
@@ -120,6 +127,66 @@ def test_status_shows_money_and_outcome(copy, capsys):
     assert "found 3 of the true best 3" in said
     assert "stopped: no query is expected to gain" in said
     assert "mfal resume" not in said
+
+
+def test_status_tells_the_worth_of_the_sources_once_it_has_been_judged(copy, capsys):
+    pytest.importorskip("jinja2")
+    assert main(["status", str(copy)]) == 0
+    assert "what the sources are worth is judged by: mfal report" in re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert main(["report", str(copy)]) == 0
+    capsys.readouterr()
+    assert main(["status", str(copy)]) == 0
+    said = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "what each source adds, next to the others, to foretelling" in said
+    assert "multi-fidelity pays here: single-fidelity search gets as far for EUR" in said
+
+
+@pytest.mark.parametrize(
+    "question, asked, found",
+    [
+        ("window = [-0.5, -0.2]\nvalue_of_hit_eur = 2000.0\n", "synthetic energy from -0.5 to -0.2 eV/atom",
+         "of the true candidates in the window 4"),
+        ('best = "highest"\nvalue_per_unit_eur = 5000.0\n', "the highest synthetic energy", "the best possible is"),
+    ],
+)  # fmt: skip
+def test_run_answers_the_other_questions(tmp_path, capsys, question, asked, found):
+    pytest.importorskip("jinja2")
+    file, directory = tmp_path / "campaign.toml", tmp_path / "out"
+    best = 'best = "lowest"\ntop = 3\nvalue_of_hit_eur = 2000.0\n'
+    assert best in CAMPAIGN
+    file.write_text(CAMPAIGN.replace(best, question))
+    assert main(["run", str(file), "--directory", str(directory)]) == 0
+    said = re.sub(r"\s+", " ", capsys.readouterr().out)
+    for part in (asked, found, "expected gain EUR", "report.html"):
+        assert part in said
+    assert ("P(better)" in said) == ("highest" in question)
+
+
+def test_the_live_screen_shows_every_question(tmp_path):
+    """The table of the best, on a terminal, half way through a campaign."""
+    for name, question in {
+        "best so far": {"best": "lowest", "top": 3, "value_of_hit_eur": 2000.0},
+        "closest to the window": {"window": [-0.5, -0.2], "value_of_hit_eur": 2000.0},
+    }.items():
+        campaign = Campaign.start(synthetic.asking(**question), tmp_path / name)
+        campaign.run(lambda _: None)
+        console = Console(width=160, record=True, file=io.StringIO())
+        console.print(_screen(campaign))
+        campaign.close()
+        text = console.export_text()
+        assert name in text and "expected gain" in text
+        assert ("inside" in text) == ("window" in question)
+
+
+def test_compiled_decisions_are_kept_in_a_folder_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    keep_compiled()
+    folder = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    assert folder.parent == tmp_path / "mfal"
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "mine")
+    keep_compiled()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "mine"
 
 
 def test_report_writes_the_page(copy, capsys):
