@@ -9,9 +9,9 @@ from importlib import import_module
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.record import context
+from benchmarks.record import UnavailableError, context
 
-NAMES = ("first_campaign",)
+NAMES = ("decisions", "first_campaign")
 
 
 def main() -> int:
@@ -24,7 +24,11 @@ def main() -> int:
     # Before the run: what is edited meanwhile was not measured.
     result: dict[str, object] = {"benchmark": options.name, "smoke": options.smoke, **context()}
     started = time.perf_counter()
-    result |= import_module(f"benchmarks.{options.name}").measure(options.smoke)
+    try:
+        result |= import_module(f"benchmarks.{options.name}").measure(options.smoke)
+    except UnavailableError as missing:
+        print(missing, file=sys.stderr)
+        return 2
     result["seconds"] = round(time.perf_counter() - started, 1)
     table = Table("figure", "value", title=options.name)
     for name, value in result.items():

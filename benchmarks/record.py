@@ -5,6 +5,10 @@ import platform
 import subprocess
 
 
+class UnavailableError(RuntimeError):
+    """A peer or a table that a benchmark needs is not on this machine."""
+
+
 def context() -> dict[str, object]:
     """Return commit, device and versions; a dirty tree is marked, so that no figure is credited to the wrong code."""
     return {"commit": _commit(), "device": _processor(), "cores": os.cpu_count(), "python": platform.python_version()}

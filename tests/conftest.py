@@ -36,7 +36,7 @@ def _shapes_are_checked():
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled_functions_are_forgotten():
-    """Each compiled function holds memory maps, of which Linux grants 65 530 to a process: all the tests' are too many."""
+    """Each compiled function holds memory maps, of which Linux grants a process 65 530: too few for all the tests."""
     yield
     jax.clear_caches()
 
