@@ -80,7 +80,7 @@ def test_infinite_walls_stop_the_descent():
 @pytest.mark.parametrize("steps", [1, 3, 10, 80])
 def test_never_worse_than_the_starts(steps):
     begin = starts(5, 4, 3)
-    assert float(rosenbrock(minimise(rosenbrock, begin, steps))) <= float(jax.vmap(rosenbrock)(begin).min())
+    assert float(rosenbrock(minimise(rosenbrock, begin, steps=steps))) <= float(jax.vmap(rosenbrock)(begin).min())
 
 
 def test_a_minimum_stays_where_it_is():
@@ -94,9 +94,10 @@ def test_a_flat_function_ends_at_once():
 def test_many_problems_run_side_by_side():
     """Under jit and vmap each ends where it ends alone."""
     centres = starts(7, 5, 2)
-    run = jax.jit(jax.vmap(lambda centre: minimise(lambda x: rosenbrock(x - centre), jnp.zeros((2, 2)) + 0.3, 200)))
+    begin = jnp.full((2, 2), 0.3)
+    run = jax.jit(jax.vmap(lambda centre: minimise(lambda x: rosenbrock(x - centre), begin, steps=200)))
     together = run(centres)
     np.testing.assert_allclose(together, centres + 1.0, atol=1e-3)
     for centre, found in zip(centres, together, strict=True):
-        alone = minimise(lambda x, centre=centre: rosenbrock(x - centre), jnp.zeros((2, 2)) + 0.3, 200)
+        alone = minimise(lambda x, centre=centre: rosenbrock(x - centre), begin, steps=200)
         np.testing.assert_allclose(found, alone, atol=1e-6)
