@@ -15,12 +15,11 @@ from benchmarks.decisions.tasks import Task
 from mfal.acquisition.base import AbstractAcquisition
 from mfal.acquisition.best_value import BestValue
 from mfal.acquisition.window_value import WindowValue
-from mfal.campaign.policy import BULK, Policy, absorb, commit, initial_state, propose
+from mfal.campaign.policy import BULK, Policy, absorb, commit, initial_state, propose, with_room
 from mfal.dataset import Answers, empty_dataset
 from mfal.surrogate.choose import NEGLIGIBLE, choose_surrogate, nesting
 
 _propose, _commit, _absorb = eqx.filter_jit(propose), eqx.filter_jit(commit), eqx.filter_jit(absorb)
-_condition = eqx.filter_jit(lambda surrogate, dataset: surrogate.condition(dataset))
 
 FIRST_WORTH, RAISE = 5.0, 1.5
 # Queries at a cheap fidelity that are answered together, and rows that there is room for at first.
@@ -77,7 +76,7 @@ class _Campaign:
             part = slice(start, start + self.policy.batch)
             self._absorb(known, candidate[part], fidelity[part])
         self.told = known.observed.copy()
-        self._make_room()
+        self.state = with_room(self.policy, self.state)
 
     def _absorb(self, known: Known, candidate: np.ndarray, fidelity: np.ndarray) -> None:
         batch, count = self.policy.batch, len(candidate)
@@ -95,13 +94,6 @@ class _Campaign:
             valid=jnp.arange(batch) < count,
         )
         self.state = _absorb(self.policy, state, answers)
-
-    def _make_room(self) -> None:
-        answers = np.asarray(jnp.sum(self.state.dataset.asked, axis=0) + self.policy.capacity)
-        surrogate = self.state.surrogate.with_room([int(count) for count in answers])
-        if jax.tree.structure(surrogate) != jax.tree.structure(self.state.surrogate):
-            belief = _condition(surrogate, self.state.dataset)
-            self.state = eqx.tree_at(lambda s: (s.surrogate, s.belief), self.state, (surrogate, belief))
 
 
 # Raises of the worth of a hit after which the arm gives up.

@@ -22,7 +22,8 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 
 from mfal.acquisition.base import AbstractAcquisition, Known, Worth
-from mfal.acquisition.value import value_of_information
+from mfal.acquisition.marginal import most_promising
+from mfal.acquisition.value import gains
 from mfal.surrogate.base import Posterior
 from mfal.types import Array, Float, Int, PRNGKeyArray
 
@@ -55,19 +56,18 @@ class BestValue(AbstractAcquisition):
     def __call__(self, posterior: Posterior, known: Known, key: PRNGKeyArray) -> Worth:
         """Return gains in EUR and hit probabilities; decided candidates gain nothing."""
         rival = self._rival(posterior, known, key)
-        probability = jnp.where(known.decided, 0.0, norm.cdf(-rival.mean / jnp.sqrt(rival.variance + _TINY)))
-        resolved = self._resolved(posterior, rival)
-        others = [level for level in range(resolved.shape[1]) if level != self.target]
-        gain = jnp.zeros_like(resolved).at[:, self.target].set(self.value_of_hit_eur * probability)
-        for level in others:
-            gain = gain.at[:, level].set(self._information(rival, resolved[:, level]))
-        return Worth(jnp.where(known.decided[:, None], 0.0, gain), probability)
+        belief = rival.mean, rival.variance, self._resolved(posterior, rival)
+        gain = gains(self._payoff, self.price_eur, *belief, self._edges, self.target)
+        gain = jnp.where(known.decided[:, None], 0.0, gain)
+        return Worth(gain, gain[:, self.target] / self.value_of_hit_eur)
 
-    def _information(self, rival: "_Rival", resolved: Float[Array, " n"]) -> Float[Array, " n"]:
+    def _payoff(self, mean: Array, sd: Array) -> Array:
+        return self.value_of_hit_eur * norm.cdf(-mean / sd)
+
+    def _edges(self, sd: Array) -> tuple[Array, Array]:
+        """Return the margins from which measuring pays: all those under one value."""
         worthwhile = norm.ppf(jnp.minimum(self.price_eur / self.value_of_hit_eur, 1.0))
-        payoff = lambda mean, sd: self.value_of_hit_eur * norm.cdf(-mean / sd)  # noqa: E731
-        edges = lambda sd: (jnp.full_like(sd, -_FAR), jnp.clip(-sd * worthwhile, -_FAR, _FAR))  # noqa: E731
-        return value_of_information(payoff, self.price_eur, rival.mean, rival.variance, resolved, edges)
+        return jnp.full_like(sd, -_FAR), jnp.clip(-sd * worthwhile, -_FAR, _FAR)
 
     def _resolved(self, posterior: Posterior, rival: "_Rival") -> Float[Array, "n L"]:
         """Return the variance of the margin that one answer at each fidelity takes away."""
@@ -82,7 +82,7 @@ class BestValue(AbstractAcquisition):
         return jnp.minimum(shared**2 / (answer + self.noise_variance + _TINY), rival.variance[:, None])
 
     def _rival(self, posterior: Posterior, known: Known, key: PRNGKeyArray) -> "_Rival":
-        listed = self._shortlist(posterior, known)
+        listed = most_promising(posterior, known.decided, self.target, self.sign, self.shortlist)
         outcome = self._outcomes(posterior, known, listed, key)
         tau, everyone = threshold(outcome, self.top), kth_lowest(outcome, self.top)
         size = listed.shape[0]
@@ -102,11 +102,6 @@ class BestValue(AbstractAcquisition):
         spread = spread.at[listed].set(jnp.where(known.decided[listed], _TINY, jnp.var(margin, axis=0)))
         place = jnp.zeros_like(value).at[listed[which]].set(weight)
         return _Rival(mean, spread, with_answers, with_levels, place)
-
-    def _shortlist(self, posterior: Posterior, known: Known) -> Int[Array, " s"]:
-        sd = jnp.sqrt(posterior.variance[:, self.target])
-        promise = jnp.where(known.decided, -_FAR, -self.sign * posterior.mean[:, self.target] + _OPTIMISM * sd)
-        return jax.lax.top_k(promise, min(self.shortlist, promise.shape[0]))[1]
 
     def _outcomes(
         self, posterior: Posterior, known: Known, listed: Int[Array, " s"], key: PRNGKeyArray
@@ -138,8 +133,6 @@ class _Rival(eqx.Module):
 _TINY = 1e-18
 # Stands for infinity in the property's unit, so that differences stay finite.
 _FAR = 1e9
-# Standard deviations granted to a candidate when the shortlist is drawn up.
-_OPTIMISM = 2.0
 # Least share of the k-th place that the others are left with.
 _LEAST = 1e-3
 # Candidates that share the k-th place in the gradient of tau.

@@ -12,7 +12,9 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 
 from mfal.acquisition.base import AbstractAcquisition, Known, Worth
-from mfal.acquisition.value import crossing, explained, value_of_information
+from mfal.acquisition.improvement import expected_improvement
+from mfal.acquisition.marginal import explained
+from mfal.acquisition.value import crossing, gains
 from mfal.surrogate.base import Posterior
 from mfal.types import Array, Float, PRNGKeyArray
 
@@ -43,24 +45,21 @@ class ImprovementValue(AbstractAcquisition):
         answers = jnp.where(known.measured, self.sign * known.value, jnp.inf)
         best = jnp.minimum(self.sign * self.incumbent, jnp.min(answers))
         mean, variance = self.sign * posterior.mean[:, self.target], posterior.variance[:, self.target]
-        sd = jnp.sqrt(variance + _TINY)
-        payoff = lambda at, spread: self._payoff(best - at, spread)  # noqa: E731
-        edges = lambda spread: self._edges(best, spread)  # noqa: E731
-        resolved = explained(posterior.own, self.target, self.noise_variance)
-        gain = jnp.zeros_like(resolved).at[:, self.target].set(payoff(mean, sd))
-        for level in (level for level in range(resolved.shape[1]) if level != self.target):
-            information = value_of_information(payoff, self.price_eur, mean, variance, resolved[:, level], edges)
-            gain = gain.at[:, level].set(information)
-        probability = jnp.where(known.decided, 0.0, norm.cdf((best - mean) / sd))
-        return Worth(jnp.where(known.decided[:, None], 0.0, gain), probability)
+        payoff = lambda at, sd: self._payoff(best - at, sd)  # noqa: E731
+        edges = lambda sd: self._edges(best, sd)  # noqa: E731
+        resolved = explained(posterior, self.target, self.noise_variance)
+        gain = gains(payoff, self.price_eur, mean, variance, resolved, edges, self.target)
+        probability = norm.cdf((best - mean) / jnp.sqrt(variance + _TINY))
+        gain = jnp.where(known.decided[:, None], 0.0, gain)
+        return Worth(gain, jnp.where(known.decided, 0.0, probability))
 
     def _payoff(self, lead: Array, sd: Array) -> Array:
-        return self.value_per_unit_eur * (lead * norm.cdf(lead / sd) + sd * norm.pdf(lead / sd))
+        return self.value_per_unit_eur * expected_improvement(lead, sd)
 
     def _edges(self, best: Array, sd: Array) -> tuple[Array, Array]:
         """Return the means from which measuring pays: all those under one value."""
         surely = jnp.full_like(sd, best - self.price_eur / self.value_per_unit_eur - _TINY)
-        never = surely + (best - surely) + _REACH * sd
+        never = best + _REACH * sd
         edge = crossing(lambda at: self._payoff(best - at, sd) - self.price_eur, surely, never)
         return jnp.full_like(sd, -_FAR), edge
 

@@ -13,6 +13,7 @@ import numpy as np
 from jax.scipy.special import erfc
 
 from mfal.acquisition.base import Known
+from mfal.acquisition.marginal import most_promising
 from mfal.surrogate.base import Posterior
 from mfal.types import Array, Float, PRNGKeyArray
 
@@ -66,9 +67,7 @@ class JointMaxima(AbstractMaxima):
         self, posterior: Posterior, known: Known, target: int, sign: Float[Array, ""], key: PRNGKeyArray
     ) -> Float[Array, " count"]:
         """Return one maximum a sample."""
-        promise = -sign * posterior.mean[:, target] + _PROMISE * jnp.sqrt(posterior.variance[:, target])
-        promise = jnp.where(known.closed, -jnp.inf, promise)
-        chosen = jax.lax.top_k(promise, min(self.shortlist, promise.shape[0]))[1]
+        chosen = most_promising(posterior, known.closed, target, sign, self.shortlist)
         draws = -sign * posterior.block_draws(chosen, target, self.count, key)
         return jnp.max(jnp.where(known.closed[chosen], -jnp.inf, draws), axis=1)
 
@@ -76,8 +75,6 @@ class JointMaxima(AbstractMaxima):
 _LEVELS = np.array([0.25, 0.5, 0.75])
 # A bracket some standard deviations wide, halved so often, is far below what the fit can resolve.
 _HALVINGS = 40
-# Standard deviations above the mean at which candidates compare as rivals for the maximum.
-_PROMISE = 2.0
 
 
 def _quantiles(centre: Float[Array, " n"], deviation: Float[Array, " n"]) -> Float[Array, "3"]:

@@ -20,7 +20,7 @@ from mfal.types import Array, Float
 
 Payoff = Callable[[Array, Array], Array]
 
-_NODES, _WEIGHTS = (jnp.asarray(part) for part in np.polynomial.legendre.leggauss(24))
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 # Standard deviations that the integral covers; the rest weighs 1e-9.
 _REACH = 6.0
 _HALVINGS = 40
@@ -59,9 +59,31 @@ def value_of_information(
         return total + node[1] * (payoff(at, left) - price_eur) * norm.pdf(at, mean, moved), None
 
     # One node after the other: nothing of size candidates x nodes is ever in memory.
-    after = 0.5 * width * jax.lax.scan(add, jnp.zeros_like(mean), (_NODES, _WEIGHTS))[0]
+    after = 0.5 * width * jax.lax.scan(add, jnp.zeros_like(mean), (jnp.asarray(_NODES), jnp.asarray(_WEIGHTS)))[0]
     now = jnp.maximum(payoff(mean, jnp.sqrt(variance + _TINY)) - price_eur, 0.0)
     return jnp.where(resolved > 0.0, jnp.clip(after - now, 0.0), 0.0)
+
+
+def gains(
+    payoff: Payoff,
+    price_eur: Float[Array, ""],
+    mean: Float[Array, " n"],
+    variance: Float[Array, " n"],
+    resolved: Float[Array, "n L"],
+    edges: Callable[[Array], tuple[Array, Array]],
+    target: int,
+) -> Float[Array, "n L"]:
+    """Return the gain of every query: the payoff at the target, the value of information elsewhere.
+
+    Args: as `value_of_information`, with `resolved` for each fidelity and the index of the target.
+    """
+    columns = [
+        payoff(mean, jnp.sqrt(variance + _TINY))
+        if level == target
+        else value_of_information(payoff, price_eur, mean, variance, resolved[:, level], edges)
+        for level in range(resolved.shape[1])
+    ]
+    return jnp.stack(columns, axis=1)
 
 
 def crossing(
@@ -75,9 +97,3 @@ def crossing(
         return jnp.where(positive, middle, ends[0]), jnp.where(positive, ends[1], middle)
 
     return jax.lax.fori_loop(0, _HALVINGS, halve, (inside, outside))[0]
-
-
-def explained(own: Float[Array, "n L L"], target: int, noise_variance: Float[Array, " L"]) -> Float[Array, "n L"]:
-    """Return the variance of each candidate's target value that one answer at each fidelity takes away."""
-    answer = jnp.diagonal(own, axis1=1, axis2=2) + noise_variance
-    return own[:, target] ** 2 / (jnp.maximum(answer, 0.0) + _TINY)

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 
 from mfal.acquisition.base import AbstractAcquisition, Known, Worth
-from mfal.acquisition.value import crossing, explained, value_of_information
+from mfal.acquisition.marginal import explained
+from mfal.acquisition.value import crossing, gains
 from mfal.surrogate.base import Posterior
 from mfal.types import Array, Float, PRNGKeyArray
 
@@ -38,18 +39,11 @@ class WindowValue(AbstractAcquisition):
 
     def __call__(self, posterior: Posterior, known: Known, key: PRNGKeyArray) -> Worth:
         """Return gains in EUR and hit probabilities; decided candidates gain nothing."""
-        mean, noise = posterior.mean[:, self.target], self.noise_variance[self.target]
-        variance = posterior.variance[:, self.target] + noise
-        payoff = self._payoff(mean, jnp.sqrt(variance + _TINY))
-        resolved = explained(posterior.own, self.target, self.noise_variance)
-        gain = jnp.zeros_like(resolved).at[:, self.target].set(payoff)
-        for level in (level for level in range(resolved.shape[1]) if level != self.target):
-            information = value_of_information(
-                self._payoff, self.price_eur, mean, variance, resolved[:, level], self._edges
-            )
-            gain = gain.at[:, level].set(information)
-        probability = jnp.where(known.decided, 0.0, payoff / self.value_of_hit_eur)
-        return Worth(jnp.where(known.decided[:, None], 0.0, gain), probability)
+        mean, resolved = posterior.mean[:, self.target], explained(posterior, self.target, self.noise_variance)
+        variance = posterior.variance[:, self.target] + self.noise_variance[self.target]
+        gain = gains(self._payoff, self.price_eur, mean, variance, resolved, self._edges, self.target)
+        gain = jnp.where(known.decided[:, None], 0.0, gain)
+        return Worth(gain, gain[:, self.target] / self.value_of_hit_eur)
 
     def _payoff(self, mean: Array, sd: Array) -> Array:
         return self.value_of_hit_eur * (norm.cdf((self.high - mean) / sd) - norm.cdf((self.low - mean) / sd))
@@ -63,6 +57,5 @@ class WindowValue(AbstractAcquisition):
         return jnp.where(pays, 2.0 * middle - edge, middle), jnp.where(pays, edge, middle)
 
 
-_TINY = 1e-18
 # Beyond this many standard deviations outside the window a hit is out of the question.
 _REACH = 8.0

@@ -1,9 +1,8 @@
 """From a checked campaign file, or a ledger's first event, to the policy and the first state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,16 +13,12 @@ from mfal.campaign.policy import BULK, Policy, State, initial_state
 from mfal.campaign.question import build_acquisition
 from mfal.dataset import empty_dataset
 from mfal.errors import LedgerError
-from mfal.fidelity import Fidelity, Ladder
+from mfal.fidelity import Ladder
 from mfal.space.pool import Pool
 from mfal.surrogate.base import AbstractSurrogate
-from mfal.surrogate.joint import JointGP, joint_prior
-from mfal.surrogate.recursive import FIRST_ROWS, recursive_surrogate
+from mfal.surrogate.choose import choose_surrogate, joint_surrogate, nesting
+from mfal.surrogate.recursive import recursive_surrogate
 from mfal.types import Array, Float
-
-# A source that costs at most this share of a later one, and repeats itself exactly, is asked before it: that keeps the
-# answers nested, and the recursive surrogate exact, for next to nothing.
-NEGLIGIBLE = 0.02
 
 
 def build_policy(config: CampaignConfig, pool: Pool) -> Policy:
@@ -38,7 +33,7 @@ def build_policy(config: CampaignConfig, pool: Pool) -> Policy:
         capacity=jnp.array(capacity, dtype=jnp.int32),
         noise_variance=_per_rung(ladder, "noise_sd") ** 2,
         requires=jnp.array([[name in rung.requires for name in ladder.names] for rung in rungs]),
-        follows=jnp.asarray(nesting(rungs)),
+        follows=jnp.asarray(_nested(ladder)),
         budget_eur=jnp.asarray(config.campaign.budget_eur),
         waiting_eur_per_hour=jnp.asarray(config.campaign.waiting_eur_per_hour),
         target=ladder.target_index,
@@ -49,25 +44,14 @@ def build_policy(config: CampaignConfig, pool: Pool) -> Policy:
 
 
 def build_surrogate(config: CampaignConfig, features: Float[Array, "n d"]) -> AbstractSurrogate:
-    """Return the surrogate before any data: recursive where the answers will be nested, joint otherwise.
-
-    A nonlinear link is known to the recursive one alone.
-    """
-    rungs, typical = config.ladder.fidelities, config.typical
-    value, spread = (jnp.array(column, dtype=jnp.float64) for column in typical)
-    nested = bool(np.all(nesting(rungs) == np.tri(len(rungs), k=-1, dtype=bool)))
-    linear = config.model.link == "linear"
-    if config.model.surrogate == "joint" or (config.model.surrogate == "auto" and linear and not nested):
-        prior = joint_prior(value, spread, features.shape[1], "lmc")
-        return JointGP(features, prior, prior.mean, FIRST_ROWS)
-    return recursive_surrogate(features, value, spread, nonlinear=not linear)
-
-
-def nesting(rungs: Sequence[Fidelity]) -> np.ndarray:
-    """Return which fidelity (row) waits for which (column), as that is exact and costs next to nothing."""
-    exact = np.array([rung.noise_sd == 0.0 for rung in rungs])
-    price = np.array([rung.price_eur for rung in rungs])
-    return np.tri(len(rungs), k=-1, dtype=bool) & exact & (price <= NEGLIGIBLE * price[:, None])
+    """Return the surrogate before any data, the one that suits the ladder unless the campaign file names one."""
+    value, spread = (jnp.array(column, dtype=jnp.float64) for column in config.typical)
+    nonlinear = config.model.link == "nonlinear"
+    if config.model.surrogate == "joint":
+        return joint_surrogate(features, value, spread)
+    if config.model.surrogate == "recursive":
+        return recursive_surrogate(features, value, spread, nonlinear)
+    return choose_surrogate(features, value, spread, _nested(config.ladder), nonlinear)
 
 
 def recorded_rules(payload: Mapping[str, Any]) -> tuple[CampaignConfig, Rules]:
@@ -94,8 +78,11 @@ def build_rules(config: CampaignConfig) -> Rules:
 
 def _first_state(config: CampaignConfig, pool: Pool) -> State:
     surrogate = build_surrogate(config, jnp.asarray(pool.features))
-    # Compiled as a whole: one operation after the other it would take half a minute.
-    return eqx.filter_jit(initial_state)(surrogate, empty_dataset(len(pool), len(config.fidelity)))
+    return initial_state(surrogate, empty_dataset(len(pool), len(config.fidelity)))
+
+
+def _nested(ladder: Ladder) -> np.ndarray:
+    return nesting(np.array(_per_rung(ladder, "price_eur")), np.array(_per_rung(ladder, "noise_sd")))
 
 
 def _per_rung(ladder: Ladder, name: str) -> Float[Array, " L"]:

@@ -25,7 +25,6 @@ from mfal.space.pool import Pool
 _propose = eqx.filter_jit(rules.propose)
 _commit = eqx.filter_jit(rules.commit)
 _absorb = eqx.filter_jit(rules.absorb)
-_condition = eqx.filter_jit(lambda surrogate, dataset: surrogate.condition(dataset))
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def fold(rules_: Rules, events: Iterable[Event], check: bool = False) -> Progres
 
 def decide(rules_: Rules, progress: Progress) -> dict[str, Any]:
     """Return the payload of the next decision; nothing is changed."""
-    state = _with_room(rules_, progress.state)
+    state = rules.with_room(rules_.policy, progress.state)
     key = jax.random.fold_in(jax.random.key(rules_.seed), progress.decisions)
     proposal = jax.tree.map(np.asarray, _propose(rules_.policy, state, key))
     return {
@@ -117,7 +116,11 @@ def after_decision(rules_: Rules, progress: Progress, payload: Mapping[str, Any]
     return replace(
         progress,
         state=_commit(
-            rules_.policy, _with_room(rules_, progress.state), candidate, fidelity, jnp.asarray(len(queries))
+            rules_.policy,
+            rules.with_room(rules_.policy, progress.state),
+            candidate,
+            fidelity,
+            jnp.asarray(len(queries)),
         ),
         flights=progress.flights + flights,
         decisions=progress.decisions + 1,
@@ -199,13 +202,3 @@ def _padded(entries: Sequence[Any], size: int, dtype: Any) -> jax.Array:
     row = np.zeros(size, dtype=dtype)
     row[: len(entries)] = entries
     return jnp.asarray(row)
-
-
-def _with_room(rules_: Rules, state: State) -> State:
-    """Return the state with room for every answer that may come in next; the belief is of that shape too."""
-    answers = np.asarray(jnp.sum(state.dataset.asked, axis=0) + rules_.policy.capacity)
-    surrogate = state.surrogate.with_room([int(count) for count in answers])
-    if jax.tree.structure(surrogate) == jax.tree.structure(state.surrogate):
-        return state
-    grown = eqx.tree_at(lambda s: s.surrogate, state, surrogate)
-    return eqx.tree_at(lambda s: s.belief, grown, _condition(surrogate, state.dataset))

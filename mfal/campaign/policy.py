@@ -103,10 +103,27 @@ class Proposal(eqx.Module):
     outcome: Int[Array, ""]
 
 
+@eqx.filter_jit
 def initial_state(surrogate: AbstractSurrogate, dataset: Dataset) -> State:
-    """Return the state before the first decision, with what is known from elsewhere in `dataset`."""
+    """Return the state before the first decision, with what is known from elsewhere in `dataset`.
+
+    Compiled as a whole: one operation after the other takes half a minute.
+    """
     none = jnp.zeros(dataset.status.shape[1], dtype=jnp.int32)
     return State(surrogate, surrogate.condition(dataset), dataset, jnp.zeros(()), none, none)
+
+
+def with_room(policy: Policy, state: State) -> State:
+    """Return the state with room for every answer that may come in next; the belief is of that shape too.
+
+    For the host: where room runs out the shapes change, and traced code compiles once more.
+    """
+    answers = jnp.sum(state.dataset.asked, axis=0) + policy.capacity
+    surrogate = state.surrogate.with_room([int(count) for count in answers])
+    if jax.tree.structure(surrogate) == jax.tree.structure(state.surrogate):
+        return state
+    grown = eqx.tree_at(lambda s: s.surrogate, state, surrogate)
+    return eqx.tree_at(lambda s: s.belief, grown, _condition(surrogate, state.dataset))
 
 
 def propose(policy: Policy, state: State, key: PRNGKeyArray) -> Proposal:
@@ -162,6 +179,9 @@ def known_targets(policy: Policy, dataset: Dataset) -> Known:
     measured = dataset.observed[:, policy.target]
     value = jnp.where(measured, dataset.value[:, policy.target], 0.0)
     return Known(measured, value, dataset.status[:, policy.target] == FAILED)
+
+
+_condition = eqx.filter_jit(lambda surrogate, dataset: surrogate.condition(dataset))
 
 
 class _Draft(eqx.Module):

@@ -12,14 +12,15 @@ from mfal.types import Array, Float
 NEGLIGIBLE = 0.02
 
 
-def nesting(price_eur: np.ndarray, noise_variance: np.ndarray) -> np.ndarray:
-    """Return which fidelity (row) waits for which (column), as that is exact and costs next to nothing."""
+def nesting(price_eur: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Return which fidelity (row) waits for which (column), as that is exact and costs next to nothing.
+
+    Args:
+        price_eur: of one query at each fidelity.
+        noise: standard deviation or variance of its answers; only zero counts.
+    """
     price = np.asarray(price_eur, dtype=float)
-    return (
-        np.tri(len(price), k=-1, dtype=bool)
-        & (np.asarray(noise_variance) == 0.0)
-        & (price <= NEGLIGIBLE * price[:, None])
-    )
+    return np.tri(len(price), k=-1, dtype=bool) & (np.asarray(noise) == 0.0) & (price <= NEGLIGIBLE * price[:, None])
 
 
 def choose_surrogate(
@@ -29,16 +30,18 @@ def choose_surrogate(
     nested: np.ndarray,
     nonlinear: bool,
 ) -> AbstractSurrogate:
-    """Return the surrogate before any data.
+    """Return the surrogate before any data: recursive where the answers will be nested, joint otherwise.
+
+    A nonlinear link is known to the recursive one alone.
 
     Args:
         features: standardised descriptors of the pool.
         typical_value: expected at each fidelity, in its unit.
         typical_spread: over the pool.
         nested: which fidelity waits for which, see `nesting`.
-        nonlinear: the discrepancy may depend on the lower answer (recursive surrogate only).
+        nonlinear: the discrepancy may depend on the lower answer.
     """
-    if np.all(nested == np.tri(len(nested), k=-1, dtype=bool)):
+    if nonlinear or np.all(nested == np.tri(len(nested), k=-1, dtype=bool)):
         return recursive_surrogate(features, typical_value, typical_spread, nonlinear)
     return joint_surrogate(features, typical_value, typical_spread)
 

@@ -114,15 +114,12 @@ class ExactProcess(AbstractProcess):
     @property
     def coefficient_covariance(self) -> Float[Array, "q q"]:
         """Covariance of beta."""
-        # With the root of S outside, a coefficient that is known beforehand (variance zero) needs no special case.
-        root = jnp.sqrt(self.trend.variance)
-        scaled = root[:, None] * (self.whitened_basis.T @ self.whitened_basis) * root + jnp.eye(root.shape[0])
-        return root[:, None] * cho_solve((jnp.linalg.cholesky(scaled), True), jnp.diag(root))
+        return coefficients(self.trend, self.whitened_basis, self.whitened_residual)[1]
 
     @property
     def coefficient_mean(self) -> Float[Array, " q"]:
         """Mean of beta."""
-        return self.trend.mean + self.coefficient_covariance @ (self.whitened_basis.T @ self.whitened_residual)
+        return coefficients(self.trend, self.whitened_basis, self.whitened_residual)[0]
 
     @property
     def mean(self) -> Float[Array, " points"]:
@@ -192,15 +189,8 @@ class ExactProcess(AbstractProcess):
 
 def condition(kernel: AbstractPoolKernel, trend: Trend, rows: Rows) -> ExactProcess:
     """Return the belief after all `rows` at once; cost rows^2 x points."""
-    mask = rows.used * 1.0
-    covariance = kernel.cross(rows.point, rows.point) * (mask[:, None] * mask)
-    diagonal = jnp.where(rows.used, rows.noise_variance + _NUGGET * jnp.diagonal(covariance), 1.0)
-    cholesky = jnp.linalg.cholesky(covariance + jnp.diag(diagonal))
-    basis = trend.basis[rows.point] * mask[:, None]
-    residual = (rows.value - trend.basis[rows.point] @ trend.mean) * mask
-    factor = solve_triangular(cholesky, mask[:, None] * kernel.cross(rows.point), lower=True)
-    whitened_basis = solve_triangular(cholesky, basis, lower=True)
-    whitened_residual = solve_triangular(cholesky, residual, lower=True)
+    cholesky, whitened_basis, whitened_residual = whiten(kernel.cross(rows.point, rows.point), trend, rows)
+    factor = solve_triangular(cholesky, rows.used[:, None] * kernel.cross(rows.point), lower=True)
     return ExactProcess(
         kernel=kernel,
         trend=trend,
@@ -214,6 +204,35 @@ def condition(kernel: AbstractPoolKernel, trend: Trend, rows: Rows) -> ExactProc
         smooth_mean=whitened_residual @ factor,
         smooth_basis=factor.T @ whitened_basis,
     )
+
+
+def whiten(
+    covariance: Float[Array, "rows rows"], trend: Trend, rows: Rows
+) -> tuple[Float[Array, "rows rows"], Float[Array, "rows q"], Float[Array, " rows"]]:
+    """Return L, L^-1 h(rows) and L^-1 (y - h(rows)' beta_0); padded rows are independent of all others.
+
+    Args:
+        covariance: of g between the rows.
+        trend: h at every point and the prior of beta.
+        rows: answers.
+    """
+    mask = rows.used * 1.0
+    diagonal = jnp.where(rows.used, rows.noise_variance + _NUGGET * jnp.diagonal(covariance), 1.0)
+    cholesky = jnp.linalg.cholesky(covariance * (mask[:, None] * mask) + jnp.diag(diagonal))
+    basis, residual = trend.basis[rows.point], rows.value - trend.basis[rows.point] @ trend.mean
+    whitened_basis = solve_triangular(cholesky, basis * mask[:, None], lower=True)
+    return cholesky, whitened_basis, solve_triangular(cholesky, residual * mask, lower=True)
+
+
+def coefficients(
+    trend: Trend, whitened_basis: Float[Array, "rows q"], whitened_residual: Float[Array, " rows"]
+) -> tuple[Float[Array, " q"], Float[Array, "q q"]]:
+    """Return mean and covariance of beta given the rows."""
+    # With the root of S outside, a coefficient that is known beforehand (variance zero) needs no special case.
+    root = jnp.sqrt(trend.variance)
+    scaled = root[:, None] * (whitened_basis.T @ whitened_basis) * root + jnp.eye(root.shape[0])
+    covariance = root[:, None] * cho_solve((jnp.linalg.cholesky(scaled), True), jnp.diag(root))
+    return trend.mean + covariance @ (whitened_basis.T @ whitened_residual), covariance
 
 
 def negative_log_evidence(

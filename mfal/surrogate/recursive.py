@@ -32,10 +32,12 @@ from mfal.surrogate.pool import (
     ExactProcess,
     Rows,
     Trend,
+    coefficients,
     condition,
     gather,
     negative_log_evidence,
     room_for,
+    whiten,
 )
 from mfal.surrogate.recursive_belief import RecursiveBelief, gaps
 from mfal.surrogate.recursive_prior import Parameters, Prior, default_prior
@@ -223,7 +225,8 @@ class RecursiveGP(AbstractSurrogate):
         slopes, spread = trend.mean[1:], jnp.diag(trend.variance[1:])
         for _ in range(_ROUNDS):
             widened = _widened(rows, below, slopes, spread)
-            slopes, spread = _slopes(covariance, trend, widened)
+            mean, spread = coefficients(trend, *whiten(covariance, trend, widened)[1:])
+            slopes, spread = mean[1:], spread[1:, 1:]
         return _widened(rows, below, slopes, spread)
 
 
@@ -288,18 +291,3 @@ def _widened(rows: Rows, below: Float[Array, "rows j j"], slopes: Array, spread:
     second = jnp.outer(slopes, slopes) + spread
     extra = jnp.einsum("jk,rjk->r", second, below)
     return Rows(rows.point, rows.value, rows.noise_variance + jnp.where(rows.used, extra, 0.0), rows.used)
-
-
-def _slopes(covariance: Float[Array, "rows rows"], trend: Trend, rows: Rows) -> tuple[Array, Array]:
-    """Return mean and covariance of the slopes from the rows alone."""
-    mask = rows.used * 1.0
-    diagonal = jnp.where(rows.used, rows.noise_variance + 1e-9 * jnp.diagonal(covariance), 1.0)
-    factor = jnp.linalg.cholesky(covariance * (mask[:, None] * mask) + jnp.diag(diagonal))
-    basis = trend.basis[rows.point] * mask[:, None]
-    residual = (rows.value - trend.basis[rows.point] @ trend.mean) * mask
-    whitened = jax.scipy.linalg.solve_triangular(factor, jnp.column_stack([basis, residual]), lower=True)
-    root = jnp.sqrt(trend.variance)
-    gram = root[:, None] * (whitened[:, :-1].T @ whitened[:, :-1]) * root + jnp.eye(root.shape[0])
-    spread = root[:, None] * jnp.linalg.inv(gram) * root
-    mean = trend.mean + spread @ (whitened[:, :-1].T @ whitened[:, -1])
-    return mean[1:], spread[1:, 1:]

@@ -110,6 +110,8 @@ condition, extend, fit_grown = counted("condition"), counted("extend"), counted(
 
 def fit(model, data):
     return fit_grown(model, data, jnp.ones(data.status.shape[1], dtype=bool))
+
+
 loss = eqx.filter_jit(lambda model, parameters, data: model.loss(parameters, data))
 CHOSEN, WEIGHTS = np.array([5, 0, 7]), np.array([0.3, -1.0, 2.0])
 
