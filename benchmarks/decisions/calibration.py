@@ -16,10 +16,10 @@ import numpy as np
 from scipy.stats import norm
 
 from benchmarks.decisions.curves import Known
+from benchmarks.decisions.modelling import dataset_of, known_of, nested, typical
 from benchmarks.decisions.tasks import Task, alloys, gap_window, standardise
-from mfal.dataset import from_rows
 from mfal.surrogate.base import AbstractSurrogate
-from mfal.surrogate.choose import choose_surrogate, joint_surrogate, nesting
+from mfal.surrogate.choose import choose_surrogate, joint_surrogate
 from mfal.surrogate.recursive import recursive_surrogate
 from mfal.types import Array
 
@@ -66,7 +66,7 @@ def hold_out(task: Task, trained: int, seed: int) -> Known:
     """Return all cheap answers and those of `trained` random candidates at the target."""
     observed = np.ones(task.values.shape, dtype=bool)
     observed[np.random.default_rng(seed).permutation(len(observed))[trained:], task.target] = False
-    return Known(observed, np.where(observed, task.values, np.nan))
+    return known_of(task, observed)
 
 
 def judge(prediction: Prediction, task: Task, known: Known) -> Honesty:
@@ -81,24 +81,17 @@ def judge(prediction: Prediction, task: Task, known: Known) -> Honesty:
 
 def predicted(build: Build, task: Task, known: Known) -> Prediction:
     """Return what a surrogate of ours believes of every candidate's target value."""
-    levels = range(len(task.price_eur))
-    typical = jnp.array([np.nanmean(known.values[:, level]) for level in levels])
-    spread = jnp.array([np.nanstd(known.values[:, level]) for level in levels])
-    surrogate = build(jnp.asarray(task.features), typical, spread)
+    surrogate = build(jnp.asarray(task.features), *typical(known))
     # Room for the most that any split trains on: the shapes stay.
     surrogate = surrogate.with_room([len(task.values), max(max(trained) for trained in TRAINED.values())])
-    candidate, fidelity = np.nonzero(known.observed)
-    noise = np.zeros(len(candidate))
-    dataset = from_rows(candidate, fidelity, known.values[candidate, fidelity], noise, *task.values.shape)
-    belief = jax.block_until_ready(_learn(surrogate, dataset))
+    belief = jax.block_until_ready(_learn(surrogate, dataset_of(known)))
     variance = np.asarray(belief.own[:, task.target, task.target])
     return np.asarray(belief.mean[:, task.target]), np.sqrt(np.maximum(variance, 1e-12))
 
 
 def _chosen(task: Task, known: Known) -> Prediction:
     """Predict with the surrogate that a campaign at the task's prices takes."""
-    nested = nesting(np.array(task.price_eur), np.zeros(len(task.price_eur)))
-    return predicted(lambda x, value, spread: choose_surrogate(x, value, spread, nested, False), task, known)
+    return predicted(lambda x, value, spread: choose_surrogate(x, value, spread, nested(task), False), task, known)
 
 
 def _recursive(nonlinear: bool, task: Task, known: Known) -> Prediction:

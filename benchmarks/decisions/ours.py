@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.decisions.curves import Known, Query
+from benchmarks.decisions.modelling import policy_of, surrogate_of
 from benchmarks.decisions.tasks import Task
 from mfal.acquisition.base import AbstractAcquisition
 from mfal.acquisition.best_value import BestValue
 from mfal.acquisition.window_value import WindowValue
 from mfal.campaign.policy import BULK, Policy, absorb, commit, initial_state, propose, with_room
 from mfal.dataset import Answers, empty_dataset
-from mfal.surrogate.choose import NEGLIGIBLE, choose_surrogate, nesting
+from mfal.surrogate.choose import NEGLIGIBLE
 
 _propose, _commit, _absorb = eqx.filter_jit(propose), eqx.filter_jit(commit), eqx.filter_jit(absorb)
 
@@ -45,11 +46,7 @@ class Ours:
 class _Campaign:
     def __init__(self, known: Known, task: Task, batch: int, nonlinear: bool):
         size, fidelities = task.values.shape
-        typical = [np.nanmean(known.values[:, level]) for level in range(fidelities)]
-        spread = [max(np.nanstd(known.values[:, level]), 1e-6) for level in range(fidelities)]
-        surrogate = choose_surrogate(
-            jnp.asarray(task.features), jnp.array(typical), jnp.array(spread), _nested(task), nonlinear
-        )
+        surrogate = surrogate_of(task, known, nonlinear)
         self.policy, self.told, self.steps = _policy(task, batch), np.zeros((size, fidelities), dtype=bool), 0
         self.worth = FIRST_WORTH * task.price_eur[task.target]
         room = [min(size, max(ROOM, 8 * slots)) for slots in np.asarray(self.policy.capacity)]
@@ -100,30 +97,13 @@ class _Campaign:
 _RAISES = 40
 
 
-def _nested(task: Task) -> np.ndarray:
-    return nesting(np.array(task.price_eur), np.zeros(len(task.price_eur)))
-
-
 def _policy(task: Task, batch: int) -> Policy:
-    price, fidelities = np.array(task.price_eur), len(task.price_eur)
+    price = np.array(task.price_eur)
     cheap = price <= NEGLIGIBLE * price[-1]
     capacity = np.where(cheap, np.clip(batch * price[-1] / np.maximum(price, 1e-9), batch, SCREENING), batch)
     capacity = np.minimum(capacity.astype(int), len(task.features))
-    return Policy(
-        acquisition=_acquisition(task),
-        price_eur=jnp.asarray(price, dtype=jnp.float64),
-        latency_hours=jnp.zeros(fidelities),
-        capacity=jnp.asarray(capacity, dtype=jnp.int32),
-        noise_variance=jnp.zeros(fidelities),
-        requires=jnp.zeros((fidelities, fidelities), dtype=bool),
-        follows=jnp.asarray(_nested(task)),
-        budget_eur=jnp.asarray(1e12),
-        waiting_eur_per_hour=jnp.zeros(()),
-        target=task.target,
-        batch=int(capacity.sum()),
-        failure_limit=10**6,
-        foreseen=int(capacity[capacity <= BULK].sum()),
-    )
+    foreseen = int(capacity[capacity <= BULK].sum())
+    return policy_of(task, _acquisition(task), capacity, int(capacity.sum()), foreseen)
 
 
 def _acquisition(task: Task) -> AbstractAcquisition:

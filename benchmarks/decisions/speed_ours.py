@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.decisions.curves import Known
+from benchmarks.decisions.modelling import dataset_of, known_of, policy_of, surrogate_of
 from benchmarks.decisions.speed import PeerDecision, botorch_decision, campaign, timed
 from benchmarks.decisions.tasks import Task
 from mfal.acquisition.base import AbstractAcquisition
@@ -23,9 +24,7 @@ from mfal.acquisition.entropy import MaxValueEntropy
 from mfal.acquisition.maxima import GumbelMaxima
 from mfal.acquisition.window_value import WindowValue
 from mfal.campaign.policy import Policy, State, known_targets, propose
-from mfal.dataset import Dataset, from_rows
 from mfal.surrogate.base import AbstractSurrogate, Posterior
-from mfal.surrogate.choose import choose_surrogate, nesting
 
 BATCH, FEATURES, DEAR = 8, 15, 300
 # Pools with the cheap answers in hand. The first is small enough for BoTorch to score all of it.
@@ -77,7 +76,7 @@ def measure_speed(smoke: bool) -> dict[str, Any]:
 
 def our_decision(task: Task, known: Known) -> OurSeconds:
     """Time the parts of our decision after the `known` answers."""
-    dataset, start = _dataset(task, known.observed), _surrogate(task, known)
+    dataset, start = dataset_of(known), _surrogate(task, known)
     fit, surrogate = _repeated(_fit, start, dataset)
     condition, belief = _repeated(_condition, surrogate, dataset)
     none = jnp.zeros(len(task.price_eur), jnp.int32)
@@ -95,8 +94,8 @@ def our_decision(task: Task, known: Known) -> OurSeconds:
     assert proposal is not None
     fresh = np.zeros_like(known.observed)
     fresh[np.asarray(proposal.candidate), np.asarray(proposal.fidelity)] = True
-    answered = _dataset(task, known.observed | fresh)
-    extend, _ = _repeated(_extend, surrogate, belief, answered, jnp.asarray(fresh))
+    grown = dataset_of(known_of(task, known.observed | fresh))
+    extend, _ = _repeated(_extend, surrogate, belief, grown, jnp.asarray(fresh))
     return OurSeconds(fit, condition, decision, pick, extend, first)
 
 
@@ -152,18 +151,8 @@ def _repeated(work, *arguments) -> tuple[float, Any]:
 
 
 def _surrogate(task: Task, known: Known) -> AbstractSurrogate:
-    price, levels = np.array(task.price_eur), range(len(task.price_eur))
-    typical = jnp.array([np.nanmean(known.values[:, level]) for level in levels])
-    spread = jnp.array([np.nanstd(known.values[:, level]) for level in levels])
-    nested = nesting(price, np.zeros(len(price)))
-    surrogate = choose_surrogate(jnp.asarray(task.features), typical, spread, nested, nonlinear=False)
+    surrogate = surrogate_of(task, known, nonlinear=False)
     return surrogate.with_room([int(count) + BATCH for count in known.observed.sum(axis=0)])
-
-
-def _dataset(task: Task, observed: np.ndarray) -> Dataset:
-    candidate, fidelity = np.nonzero(observed)
-    noise = np.zeros(len(candidate))
-    return from_rows(candidate, fidelity, task.values[candidate, fidelity], noise, *task.values.shape)
 
 
 def _acquisitions(task: Task, known: Known) -> dict[str, AbstractAcquisition]:
@@ -179,20 +168,4 @@ def _acquisitions(task: Task, known: Known) -> dict[str, AbstractAcquisition]:
 
 def _policy(task: Task, acquisition: AbstractAcquisition) -> Policy:
     """Return rules without bulk: every query of the batch is chosen knowing those before it."""
-    price = np.array(task.price_eur)
-    zeros = jnp.zeros(len(price))
-    return Policy(
-        acquisition=acquisition,
-        price_eur=jnp.asarray(price),
-        latency_hours=zeros,
-        capacity=jnp.full(len(price), BATCH, jnp.int32),
-        noise_variance=zeros,
-        requires=jnp.zeros((len(price), len(price)), bool),
-        follows=jnp.asarray(nesting(price, np.zeros(len(price)))),
-        budget_eur=jnp.asarray(1e9),
-        waiting_eur_per_hour=jnp.zeros(()),
-        target=task.target,
-        batch=BATCH,
-        failure_limit=10,
-        foreseen=BATCH,
-    )
+    return policy_of(task, acquisition, np.full(len(task.price_eur), BATCH), BATCH, foreseen=BATCH)

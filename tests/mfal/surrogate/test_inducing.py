@@ -12,26 +12,22 @@ from hypothesis import strategies as st
 
 from mfal.surrogate.inducing import choose_inducing, condition_inducing
 from mfal.surrogate.kernels import SmoothAndIndividual
-from mfal.surrogate.pool import Trend, condition, gather
+from mfal.surrogate.pool import condition, gather
+from tests.mfal.surrogate.comparing import (
+    INDIVIDUAL,
+    SD,
+    all_finite,
+    close,
+    features,
+    kernel,
+    process_agrees,
+    smooth,
+    trend,
+)
 
-N, D = 40, 2
-ELL, SD, INDIVIDUAL = np.array([1.2, 0.7]), 0.8, 0.3
+N = 40
 # What the inducing points add to their own covariance, relative to the prior variance of the smooth part.
 NUGGET = 1e-8
-
-
-def features(seed=0, n=N):
-    return np.random.default_rng(seed).normal(size=(n, D))
-
-
-def kernel(x, individual=INDIVIDUAL):
-    stored = map(jnp.log, (jnp.asarray(ELL), jnp.asarray(SD), jnp.asarray(individual)))
-    return SmoothAndIndividual(jnp.asarray(x), *stored)
-
-
-def trend(x, variance=(0.5, 0.2)):
-    basis = jnp.asarray(np.column_stack([np.ones(len(x)), x[:, 0]]))
-    return Trend(basis, jnp.array([0.4, -0.2]), jnp.asarray(variance))
 
 
 def answers(x, count, seed=1, noise=0.02):
@@ -39,23 +35,17 @@ def answers(x, count, seed=1, noise=0.02):
     rng = np.random.default_rng(seed)
     observed = np.zeros(len(x), bool)
     observed[rng.choice(len(x), size=count, replace=False)] = True
-    covariance = matern(x, x) + INDIVIDUAL**2 * np.eye(len(x))
+    covariance = smooth(x, x) + INDIVIDUAL**2 * np.eye(len(x))
     value = 0.4 - 0.2 * x[:, 0] + np.linalg.cholesky(covariance) @ rng.normal(size=len(x))
     variance = noise * rng.uniform(0.5, 2.0, len(x))
     value = value + np.sqrt(variance) * rng.normal(size=len(x))
     return tuple(map(jnp.asarray, (observed, np.where(observed, value, 0.0), np.where(observed, variance, 0.0))))
 
 
-def matern(left, right):
-    """Rasmussen and Williams 2006, eq. 4.17."""
-    r = np.sqrt((((left[:, None] - right[None]) / ELL) ** 2).sum(-1))
-    return SD**2 * (1 + np.sqrt(5) * r + 5 * r**2 / 3) * np.exp(-np.sqrt(5) * r)
-
-
 def reference(x, given_trend, observed, value, noise, inducing):
     """Return mean and covariance of (all points, beta) where the low-rank prior of the module is the truth."""
-    between = matern(x[inducing], x[inducing]) + NUGGET * SD**2 * np.eye(len(inducing))
-    low_rank = matern(x, x[inducing]) @ np.linalg.solve(between, matern(x[inducing], x))
+    between = smooth(x[inducing], x[inducing]) + NUGGET * SD**2 * np.eye(len(inducing))
+    low_rank = smooth(x, x[inducing]) @ np.linalg.solve(between, smooth(x[inducing], x))
     prior = low_rank + np.diag(SD**2 - np.diag(low_rank) + INDIVIDUAL**2)
     basis, spread = np.asarray(given_trend.basis), np.diag(given_trend.variance)
     joint = np.block([[prior + basis @ spread @ basis.T, basis @ spread], [spread @ basis.T, spread]])
@@ -63,10 +53,6 @@ def reference(x, given_trend, observed, value, noise, inducing):
     seen = joint[np.ix_(point, point)] + np.diag(np.asarray(noise)[point])
     gain = np.linalg.solve(seen, joint[point]).T
     return mean + gain @ (np.asarray(value)[point] - mean[point]), joint - gain @ joint[point]
-
-
-def close(ours, theirs, tolerance=1e-8):
-    np.testing.assert_allclose(np.asarray(ours), theirs, rtol=0, atol=tolerance)
 
 
 inducing_process, choose = eqx.filter_jit(condition_inducing), eqx.filter_jit(choose_inducing)
@@ -78,32 +64,20 @@ def exact_process(of_kernel, of_trend, observed, value, noise):
     return condition(of_kernel, of_trend, gather(observed, value, noise, jnp.arange(size), size))
 
 
-def agrees(process, mean, covariance, tolerance=1e-8):
-    n = len(process.mean)
-    close(process.mean, mean[:n], tolerance)
-    close(process.variance, np.diag(covariance)[:n], tolerance)
-    close(process.coefficient_mean, mean[n:], tolerance)
-    close(process.coefficient_covariance, covariance[n:, n:], tolerance)
-    close(process.coefficient_cross(), covariance[:n, n:], tolerance)
-    chosen, weights = np.array([3, 11, 4, 3]), np.array([0.5, -1.0, 2.0, 0.25])
-    close(process.block(jnp.asarray(chosen)), covariance[np.ix_(chosen, chosen)], tolerance)
-    close(process.combination(jnp.asarray(chosen), jnp.asarray(weights)), weights @ covariance[chosen, :n], tolerance)
-
-
 @pytest.mark.parametrize("variance", [(0.5, 0.2), (0.0, 0.2), (0.0, 0.0)])
 @pytest.mark.parametrize("noise", [0.02, 0.0])
 @pytest.mark.parametrize("count", [0, 1, 25, N])
 def test_belief_equals_the_dense_reference(count, noise, variance):
-    x, inducing = features(), np.array([0, 7, 9, 21, 30, 33])
+    x, inducing = features(N), np.array([0, 7, 9, 21, 30, 33])
     data = answers(x, count, noise=noise)
     process = inducing_process(kernel(x), trend(x, variance), *data, jnp.asarray(inducing))
-    agrees(process, *reference(x, trend(x, variance), *data, inducing))
+    process_agrees(process, *reference(x, trend(x, variance), *data, inducing))
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.0])
 @pytest.mark.parametrize("count", [1, 25])
 def test_with_every_point_inducing_it_is_the_exact_process(count, noise):
-    x = features()
+    x = features(N)
     data = answers(x, count, noise=noise)
     ours = inducing_process(kernel(x), trend(x), *data, jnp.arange(N))
     theirs = exact_process(kernel(x), trend(x), *data)
@@ -116,9 +90,29 @@ def test_with_every_point_inducing_it_is_the_exact_process(count, noise):
     assert float(ours.unexplained) < 1e-6
 
 
+@pytest.mark.parametrize("noise", [0.02, 0.0])
+@pytest.mark.parametrize("before", [0, 20])
+def test_appended_answers_give_what_conditioning_on_all_gives(before, noise):
+    x, inducing = features(N), jnp.array([0, 7, 9, 21, 30, 33])
+    observed, value, variance = answers(x, 25, noise=noise)
+    point = jnp.flatnonzero(observed)
+    early = jnp.zeros(N, bool).at[point[:before]].set(True)
+    later = jnp.resize(point[before:], 32)
+    use = jnp.arange(32) < 25 - before
+    start = inducing_process(kernel(x), trend(x), early, value, variance, inducing)
+    grown = start.append(later, value[later], variance[later], use)
+    anew = inducing_process(kernel(x), trend(x), observed, value, variance, inducing)
+    everyone = jnp.arange(N)
+    close(grown.mean, anew.mean, 1e-10)
+    close(grown.block(everyone), anew.block(everyone), 1e-10)
+    close(grown.coefficient_mean, anew.coefficient_mean, 1e-10)
+    close(grown.coefficient_covariance, anew.coefficient_covariance, 1e-10)
+    close(grown.coefficient_cross(), anew.coefficient_cross(), 1e-10)
+
+
 @pytest.mark.parametrize("individual", [0.3, 1e-4])
 def test_exact_answers_are_reproduced_exactly(individual):
-    x = features()
+    x = features(N)
     observed, value, noise = answers(x, 25, noise=0.0)
     process = inducing_process(kernel(x, individual), trend(x), observed, value, noise, jnp.arange(0, N, 5))
     seen = np.asarray(observed)
@@ -129,7 +123,7 @@ def test_exact_answers_are_reproduced_exactly(individual):
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31), count=st.integers(0, N), noise=st.sampled_from([0.0, 1e-6, 0.1]))
 def test_joint_covariance_is_positive_and_consistent_between_views(seed, count, noise):
-    x, everyone = features(seed), jnp.arange(N)
+    x, everyone = features(N, seed), jnp.arange(N)
     process = inducing_process(kernel(x), trend(x), *answers(x, count, seed, noise), jnp.arange(8))
     block = np.asarray(process.block(everyone))
     assert np.linalg.eigvalsh(block).min() > -1e-12
@@ -141,7 +135,7 @@ def test_joint_covariance_is_positive_and_consistent_between_views(seed, count, 
 @pytest.fixture(scope="module")
 def pool():
     """Return 600 candidates, 300 answers of a draw from the process, and the exact belief."""
-    x = features(5, 600)
+    x = features(600, 5)
     data = answers(x, 300, 5)
     return x, data, exact_process(kernel(x), trend(x), *data)
 
@@ -174,7 +168,7 @@ def test_chosen_points_explain_more_than_points_at_random(pool):
 
 @pytest.mark.parametrize("kind", ["normal", "duplicates", "constant"])
 def test_chosen_points_are_distinct_members_of_the_subset(kind):
-    x, subset = features(3), np.random.default_rng(3).permutation(N)[:30]
+    x, subset = features(N, 3), np.random.default_rng(3).permutation(N)[:30]
     x[: N // 2] = x[0] if kind == "duplicates" else x[: N // 2]
     x = np.zeros_like(x) if kind == "constant" else x
     chosen = np.asarray(choose(kernel(x), jnp.asarray(subset), 30))
@@ -185,18 +179,18 @@ def test_chosen_points_are_distinct_members_of_the_subset(kind):
 
 
 def test_points_are_chosen_by_what_the_earlier_ones_leave_unexplained():
-    x, chosen = features(4), []
+    x, chosen = features(N, 4), []
     for point in np.asarray(choose(kernel(x), jnp.arange(N), 6)):
         if chosen:
-            gain = np.linalg.solve(matern(x[chosen], x[chosen]), matern(x[chosen], x))
-            left = SD**2 - np.einsum("ij,ij->j", matern(x[chosen], x), gain)
+            gain = np.linalg.solve(smooth(x[chosen], x[chosen]), smooth(x[chosen], x))
+            left = SD**2 - np.einsum("ij,ij->j", smooth(x[chosen], x), gain)
             assert left[point] == pytest.approx(left.max(), abs=1e-10)
         chosen.append(int(point))
 
 
 def test_draws_have_the_moments_of_the_belief():
     """Five standard errors of each mean and covariance."""
-    x, count = features(), 6000
+    x, count = features(N), 6000
     process = inducing_process(kernel(x), trend(x), *answers(x, 15), jnp.arange(8))
     draws = np.asarray(eqx.filter_jit(process.draws)(count, jax.random.key(0)))
     covariance = np.asarray(process.block(jnp.arange(N)))
@@ -208,15 +202,14 @@ def test_draws_have_the_moments_of_the_belief():
 
 @pytest.mark.parametrize("kind", ["duplicates", "constant", "one", "none", "contradictory"])
 def test_poor_data_stay_finite(kind):
-    x = features()
+    x = features(N)
     if kind == "duplicates":
         x[1::2] = x[::2]
     if kind in ("constant", "contradictory"):
         x[:] = 0.0
-    observed, value, noise = answers(features(), {"none": 0, "one": 1}.get(kind, 30), noise=0.0)
+    observed, value, noise = answers(features(N), {"none": 0, "one": 1}.get(kind, 30), noise=0.0)
     process = inducing_process(kernel(x, 1e-3), trend(x), observed, value, noise, choose(kernel(x), jnp.arange(N), 12))
-    leaves = jax.tree.leaves((process, process.variance, process.block(jnp.arange(N)), process.coefficient_covariance))
-    assert all(np.isfinite(leaf).all() for leaf in leaves)
+    assert all_finite((process, process.variance, process.block(jnp.arange(N)), process.coefficient_covariance))
     close(process.mean[np.asarray(observed)], value[np.asarray(observed)], 1e-6)
 
 

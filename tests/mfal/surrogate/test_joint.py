@@ -14,16 +14,28 @@ from mfal.dataset import Dataset, empty_dataset, from_rows
 from mfal.surrogate.base import Posterior
 from mfal.surrogate.coregionalised import Coregionalised
 from mfal.surrogate.joint import JointGP, Parameters, joint_prior, slopes
+from tests.mfal.surrogate.comparing import (
+    CHOSEN,
+    NUGGET,
+    SPREAD,
+    TYPICAL,
+    WEIGHTS,
+    D,
+    L,
+    all_finite,
+    close,
+    compiled,
+    condition,
+    expect,
+    extend,
+    features,
+    fit,
+    matern,
+    views,
+)
 
-N, L, D = 12, 3, 2
+N = 12
 STRUCTURES = ("icm", "lmc", "autoregressive")
-TYPICAL, SPREAD = jnp.array([-0.4, 0.1, 2.0]), jnp.array([0.5, 0.8, 0.4])
-# What the surrogate adds to the diagonal, relative to the prior variance of the row without its level.
-NUGGET = 1e-9
-
-
-def features(seed=0):
-    return np.random.default_rng(seed).normal(size=(N, D))
 
 
 def surrogate(structure="lmc", seed=0, x=None, rows=32):
@@ -33,7 +45,7 @@ def surrogate(structure="lmc", seed=0, x=None, rows=32):
     spread = ravel_pytree(prior.sd)[0]
     drawn = rebuild(point + 0.7 * spread * np.random.default_rng(seed).normal(size=point.shape))
     drawn = eqx.tree_at(lambda p: p.slope, drawn, drawn.slope * np.resize([1.0, -1.3], drawn.slope.shape))
-    return JointGP(jnp.asarray(features() if x is None else x), prior, drawn, rows)
+    return JointGP(jnp.asarray(features(N) if x is None else x), prior, drawn, rows)
 
 
 def answers(seed=1, count=14, noise=0.01, value=None):
@@ -47,12 +59,6 @@ def answers(seed=1, count=14, noise=0.01, value=None):
 def dataset(chosen, value, noise, levels=L, candidates=N):
     chosen = np.asarray(chosen, int)
     return from_rows(chosen // levels, chosen % levels, value, noise, candidates, levels)
-
-
-def matern(x, lengthscale):
-    """Rasmussen and Williams 2006, eq. 4.17, unit variance."""
-    r = np.sqrt((((x[:, None] - x[None]) / lengthscale) ** 2).sum(-1))
-    return (1 + np.sqrt(5) * r + 5 * r**2 / 3) * np.exp(-np.sqrt(5) * r)
 
 
 def reference_prior(model):
@@ -72,7 +78,7 @@ def reference_prior(model):
     smooth = np.zeros((n, levels, n, levels))
     for q in range(levels):
         shared = 0 if len(p.log_ratio) == 1 else q
-        own = matern(x, np.exp(p.log_lengthscale[shared])) + np.exp(2 * p.log_ratio[shared]) * np.eye(n)
+        own = matern(x, x, np.exp(p.log_lengthscale[shared])) + np.exp(2 * p.log_ratio[shared]) * np.eye(n)
         own = own * np.exp(2 * p.log_amplitude[q])
         smooth += np.einsum("l,m,ij->iljm", weight[:, q], weight[:, q], own)
     smooth = smooth.reshape(n * levels, n * levels)
@@ -92,40 +98,11 @@ def reference(model, chosen, value, noise):
     return mean + gain @ (value - mean[chosen]), joint - gain @ joint[chosen], seen
 
 
-compiled = {"condition": 0, "extend": 0, "fit": 0}
-
-
-def counted(name):
-    """Compile a method, counting how often."""
-
-    def method(model, *arguments):
-        compiled[name] += 1
-        return getattr(model, name)(*arguments)
-
-    return eqx.filter_jit(method)
-
-
-condition, extend, fit_grown = counted("condition"), counted("extend"), counted("fit")
-
-
-def fit(model, data):
-    return fit_grown(model, data, jnp.ones(data.status.shape[1], dtype=bool))
+def fit_all(model, data):
+    return fit(model, data, jnp.ones(data.status.shape[1], dtype=bool))
 
 
 loss = eqx.filter_jit(lambda model, parameters, data: model.loss(parameters, data))
-CHOSEN, WEIGHTS = np.array([5, 0, 7]), np.array([0.3, -1.0, 2.0])
-
-
-@eqx.filter_jit
-def views(belief):
-    chosen, weights, levels = jnp.asarray(CHOSEN), jnp.asarray(WEIGHTS), range(belief.mean.shape[1])
-    blocks = [belief.block(chosen, fidelity) for fidelity in levels]
-    combinations = [belief.combination(chosen, jnp.asarray(fidelity), weights) for fidelity in levels]
-    return blocks, combinations, belief.level_covariance(), belief.links()
-
-
-def close(ours, theirs, tolerance=1e-8):
-    np.testing.assert_allclose(np.asarray(ours), theirs, rtol=0, atol=tolerance)
 
 
 def agrees(belief, typical, mean, covariance, slope):
@@ -179,7 +156,7 @@ def test_extending_equals_conditioning_on_all(structure, start):
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_a_single_source_is_a_plain_process(structure):
     prior = joint_prior(TYPICAL[:1], SPREAD[:1], D, structure)
-    model = JointGP(jnp.asarray(features()), prior, prior.mean, 8)
+    model = JointGP(jnp.asarray(features(N)), prior, prior.mean, 8)
     chosen, value, noise = np.array([2, 5, 7]), np.array([0.1, -0.3, 0.4]), np.full(3, 0.01)
     mean, covariance, _ = reference(model, chosen, value, noise)
     agrees(condition(model, dataset(chosen, value, noise, 1)), TYPICAL[:1], mean, covariance, np.zeros((1, 1)))
@@ -187,7 +164,7 @@ def test_a_single_source_is_a_plain_process(structure):
 
 def test_the_three_structures_are_one_where_they_say_the_same():
     """An lmc whose processes share a kernel is an icm; one with slopes on the step before only is autoregressive."""
-    x, data = jnp.asarray(features()), dataset(*answers())
+    x, data = jnp.asarray(features(N)), dataset(*answers())
     ell, amplitude, ratio = (
         jnp.log(jnp.array([[0.8, 1.5]])),
         jnp.log(jnp.array([0.5, 0.3, 0.2])),
@@ -219,7 +196,7 @@ def test_prior_covariance_is_positive_definite_with_correlations_of_either_sign(
     rng, everyone = np.random.default_rng(seed), jnp.arange(N * L)
     mixing = jnp.asarray(np.tril(rng.normal(0.0, 2.0, (L, L)), -1) + np.eye(L))
     kernel = Coregionalised(
-        jnp.asarray(features(seed)), mixing, *(jnp.asarray(rng.normal(size=shape)) for shape in ((L, D), L, L))
+        jnp.asarray(features(N, seed)), mixing, *(jnp.asarray(rng.normal(size=shape)) for shape in ((L, D), L, L))
     )
     matrix = np.asarray(kernel.cross(everyone))
     assert np.linalg.eigvalsh(matrix).min() > -1e-10 * np.trace(matrix)
@@ -274,7 +251,7 @@ def test_gradient_of_the_loss_agrees_with_finite_differences(structure):
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_fit_is_never_worse_than_its_starts(structure, seed):
     model, data = surrogate(structure, seed), dataset(*answers(seed, noise=1e-4))
-    best = float(loss(model, fit(model, data).parameters, data))
+    best = float(loss(model, fit_all(model, data).parameters, data))
     assert np.isfinite(best)
     assert best <= float(loss(model, model.parameters, data)) + 1e-9
     assert best <= float(loss(model, model.prior.mean, data)) + 1e-9
@@ -286,14 +263,14 @@ def test_fit_finds_the_sign_of_the_correlation(structure, sign):
     """Each of four seeds: 12 rough pairs are strong evidence, also against the prior's slope of 0.8 +- 0.6."""
     prior = joint_prior(jnp.zeros(L), jnp.ones(L), D, structure)
     chosen = np.r_[np.arange(N) * L, np.arange(N) * L + 1, np.arange(8) * L + 2]
-    model = JointGP(jnp.asarray(features()), prior, prior.mean, 32)
+    model = JointGP(jnp.asarray(features(N)), prior, prior.mean, 32)
     for seed in range(4):
         rng = np.random.default_rng(seed)
         low = rng.normal(size=N)
         middle = sign * 0.8 * low + 0.5 + 0.1 * rng.normal(size=N)
         truth = np.column_stack([low, middle, middle - 0.3 + 0.1 * rng.normal(size=N)])
         data = dataset(chosen, truth.ravel()[chosen], np.full(len(chosen), 1e-4))
-        fitted = fit(model, data)
+        fitted = fit_all(model, data)
         assert 0.5 < sign * float(slopes(fitted.parameters)[1, 0]) < 1.1, seed
         assert np.abs(np.asarray(condition(fitted, data).mean) - truth)[8:, 2].max() < 0.6, seed
 
@@ -310,7 +287,7 @@ def test_nothing_compiles_again_as_data_grow():
     before, started = empty_dataset(N, L), dict(compiled)
     for count in (1, 5, 14):
         now = dataset(chosen[:count], value[:count], noise[:count])
-        extend(model, condition(fit(model, before), before), now, now.observed & ~before.observed)
+        extend(model, condition(fit_all(model, before), before), now, now.observed & ~before.observed)
         before = now
     assert all(compiled[name] <= started[name] + 1 for name in compiled)
 
@@ -325,7 +302,7 @@ def test_expected_answers_narrow_the_belief_as_answers_do():
     model, data = surrogate(), answers()
     later = answers(9, 4)
     later = tuple(column[~np.isin(later[0], data[0])] for column in later)
-    posterior, expect = Posterior.of(condition(model, dataset(*data)), 6), eqx.filter_jit(Posterior.expect)
+    posterior = Posterior.of(condition(model, dataset(*data)), 6)
     for point, noise in zip(later[0], later[2], strict=True):
         posterior = expect(posterior, jnp.asarray(point // L), jnp.asarray(point % L), jnp.asarray(noise))
     whole = condition(model, dataset(*(np.r_[a, b] for a, b in zip(data, later, strict=True))))
@@ -349,7 +326,7 @@ def test_draws_have_the_moments_of_the_belief():
 @pytest.mark.parametrize("case", ["duplicates", "constant", "one", "none", "equal"])
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_degenerate_data_and_zero_noise_stay_finite(structure, case):
-    x = features()
+    x = features(N)
     if case == "duplicates":
         x[1], x[5] = x[0], x[4]
     elif case == "constant":
@@ -359,12 +336,9 @@ def test_degenerate_data_and_zero_noise_stay_finite(structure, case):
     )
     value = np.zeros(len(chosen)) if case == "equal" else 0.1 * np.arange(len(chosen)) ** 1.5
     data = dataset(np.array(chosen, int), value, np.zeros(len(chosen)))
-    model = fit(surrogate(structure, x=x), data)
+    model = fit_all(surrogate(structure, x=x), data)
     belief = condition(model, data)
-    assert np.isfinite(ravel_pytree(model.parameters)[0]).all()
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(belief) if jnp.issubdtype(leaf.dtype, jnp.floating))
-    assert np.isfinite(belief.draws(3, 2, jax.random.key(0))).all()
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(belief.links()))
+    assert all_finite((model.parameters, belief, belief.draws(3, 2, jax.random.key(0)), belief.links()))
     # Noise-free answers are reproduced, also where two candidates look the same.
     for point, answer in zip(chosen, value, strict=True):
         assert float(belief.mean[point // L, point % L]) == pytest.approx(answer, abs=1e-4)

@@ -10,26 +10,10 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
 from mfal.surrogate.kernels import Product, SmoothAndIndividual, Sum
-from mfal.surrogate.pool import Rows, Trend, condition, gather, negative_log_evidence, room_for
+from mfal.surrogate.pool import Rows, condition, gather, negative_log_evidence, room_for
+from tests.mfal.surrogate.comparing import INDIVIDUAL, NUGGET, close, features, kernel, process_agrees, smooth, trend
 
-N, D, Q, CAPACITY = 15, 2, 2, 12
-# What a process adds to the diagonal, relative to the prior variance of the row.
-NUGGET = 1e-9
-ELL, SD, INDIVIDUAL = np.array([1.2, 0.7]), 0.8, 0.3
-
-
-def features(seed=0):
-    return np.random.default_rng(seed).normal(size=(N, D))
-
-
-def kernel(x):
-    return SmoothAndIndividual(
-        jnp.asarray(x), *map(jnp.log, (jnp.asarray(ELL), jnp.asarray(SD), jnp.asarray(INDIVIDUAL)))
-    )
-
-
-def trend(x, variance=(0.5, 0.2)):
-    return Trend(jnp.asarray(np.column_stack([np.ones(N), x[:, 0]])), jnp.array([0.4, -0.2]), jnp.asarray(variance))
+N, CAPACITY = 15, 12
 
 
 def rows(point, value, noise, capacity=CAPACITY):
@@ -44,37 +28,16 @@ def some(seed=1, count=9, noise=0.02):
     return point, rng.normal(size=count), noise * rng.uniform(0.5, 2.0, count)
 
 
-def matern(x):
-    """Rasmussen and Williams 2006, eq. 4.17."""
-    r = np.sqrt((((x[:, None] - x[None]) / ELL) ** 2).sum(-1))
-    return SD**2 * (1 + np.sqrt(5) * r + 5 * r**2 / 3) * np.exp(-np.sqrt(5) * r) + INDIVIDUAL**2 * np.eye(len(x))
-
-
 def reference(x, given_trend, point, value, noise):
     """Return mean and covariance of (all points, beta), conditioned as one joint normal."""
     basis, prior = np.asarray(given_trend.basis), np.diag(given_trend.variance)
-    smooth = matern(x)
-    joint = np.block([[smooth + basis @ prior @ basis.T, basis @ prior], [prior @ basis.T, prior]])
+    own = smooth(x, x) + INDIVIDUAL**2 * np.eye(len(x))
+    joint = np.block([[own + basis @ prior @ basis.T, basis @ prior], [prior @ basis.T, prior]])
     mean = np.r_[basis @ given_trend.mean, given_trend.mean]
     point = np.asarray(point, int)
-    seen = joint[np.ix_(point, point)] + np.diag(noise + NUGGET * np.diag(smooth)[point])
+    seen = joint[np.ix_(point, point)] + np.diag(noise + NUGGET * np.diag(own)[point])
     gain = np.linalg.solve(seen, joint[point]).T
     return mean + gain @ (value - mean[point]), joint - gain @ joint[point], seen
-
-
-def close(ours, theirs, tolerance=1e-8):
-    np.testing.assert_allclose(np.asarray(ours), theirs, rtol=0, atol=tolerance)
-
-
-def agrees(process, mean, covariance, tolerance=1e-8):
-    close(process.mean, mean[:N], tolerance)
-    close(process.variance, np.diag(covariance)[:N], tolerance)
-    close(process.coefficient_mean, mean[N:], tolerance)
-    close(process.coefficient_covariance, covariance[N:, N:], tolerance)
-    close(process.coefficient_cross(), covariance[:N, N:], tolerance)
-    chosen, weights = np.array([3, 11, 4, 3]), np.array([0.5, -1.0, 2.0, 0.25])
-    close(process.block(jnp.asarray(chosen)), covariance[np.ix_(chosen, chosen)], tolerance)
-    close(process.combination(jnp.asarray(chosen), jnp.asarray(weights)), weights @ covariance[chosen, :N], tolerance)
 
 
 @jax.jit
@@ -91,39 +54,39 @@ conditioned = eqx.filter_jit(condition)
 @pytest.mark.parametrize("variance", [(0.5, 0.2), (0.0, 0.2), (0.0, 0.0)])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_condition_equals_the_dense_reference(seed, variance):
-    x, (point, value, noise) = features(seed), some(seed)
+    x, (point, value, noise) = features(N, seed), some(seed)
     process = conditioned(kernel(x), trend(x, variance), rows(point, value, noise))
     mean, covariance, _ = reference(x, trend(x, variance), point, value, noise)
-    agrees(process, mean, covariance)
+    process_agrees(process, mean, covariance)
     assert int(process.count) == len(point)
 
 
 @pytest.mark.parametrize("variance", [(0.5, 0.2), (0.0, 0.2)])
 @pytest.mark.parametrize("start", [0, 1, 5])
 def test_appended_answers_equal_conditioning_on_all(start, variance):
-    x, (point, value, noise) = features(), some()
+    x, (point, value, noise) = features(N), some()
     first = conditioned(kernel(x), trend(x, variance), rows(point[:start], value[:start], noise[:start]))
     grown = appended(first, rows(point[start:], value[start:], noise[start:]))
-    agrees(grown, *reference(x, trend(x, variance), point, value, noise)[:2])
+    process_agrees(grown, *reference(x, trend(x, variance), point, value, noise)[:2])
     whole = conditioned(kernel(x), trend(x, variance), rows(point, value, noise))
     for ours, theirs in zip(jax.tree.leaves(grown), jax.tree.leaves(whole), strict=True):
         close(ours, theirs, 1e-9)
 
 
 def test_without_answers_the_belief_is_the_prior():
-    x = features()
+    x = features(N)
     process = conditioned(kernel(x), trend(x), rows([], [], []))
-    agrees(process, *reference(x, trend(x), [], np.zeros(0), np.zeros(0))[:2], 1e-12)
+    process_agrees(process, *reference(x, trend(x), [], np.zeros(0), np.zeros(0))[:2], 1e-12)
 
 
 def test_one_datum():
-    x = features()
+    x = features(N)
     process = conditioned(kernel(x), trend(x), rows([4], [1.7], [0.01]))
-    agrees(process, *reference(x, trend(x), [4], np.array([1.7]), np.array([0.01]))[:2], 1e-10)
+    process_agrees(process, *reference(x, trend(x), [4], np.array([1.7]), np.array([0.01]))[:2], 1e-10)
 
 
 def test_padding_is_inert():
-    x, (point, value, noise) = features(), some()
+    x, (point, value, noise) = features(N), some()
     tight = conditioned(kernel(x), trend(x), rows(point, value, noise, len(point)))
     padded = rows(point, value, noise, 20)
     # Whatever stands in the padding.
@@ -138,14 +101,14 @@ def test_padding_is_inert():
 
 
 def test_an_unused_answer_changes_nothing():
-    x, (point, value, noise) = features(), some()
+    x, (point, value, noise) = features(N), some()
     before = conditioned(kernel(x), trend(x), rows(point, value, noise))
     after = before.append(jnp.asarray(2), jnp.asarray(9.0), jnp.asarray(0.0), jnp.asarray(False))
     assert eqx.tree_equal(before, after, rtol=1e-14, atol=1e-14)
 
 
 def test_an_answer_without_a_free_row_changes_nothing():
-    x, (point, value, noise) = features(), some()
+    x, (point, value, noise) = features(N), some()
     before = conditioned(kernel(x), trend(x), rows(point, value, noise, len(point)))
     after = before.append(jnp.asarray(2), jnp.asarray(9.0), jnp.asarray(0.0), jnp.asarray(True))
     assert eqx.tree_equal(before, after, rtol=1e-14, atol=1e-14)
@@ -157,17 +120,17 @@ def test_room_is_doubled_until_it_holds_the_answers():
 
 
 def test_a_second_answer_at_a_point_counts_like_the_first():
-    x = features()
+    x = features(N)
     point, value, noise = np.array([4, 4, 9]), np.array([1.0, 1.4, -0.3]), np.array([0.1, 0.1, 0.2])
     process = conditioned(kernel(x), trend(x), rows(point, value, noise))
-    agrees(process, *reference(x, trend(x), point, value, noise)[:2])
+    process_agrees(process, *reference(x, trend(x), point, value, noise)[:2])
     grown = appended(conditioned(kernel(x), trend(x), rows([], [], [])), rows(point, value, noise))
-    agrees(grown, *reference(x, trend(x), point, value, noise)[:2])
+    process_agrees(grown, *reference(x, trend(x), point, value, noise)[:2])
 
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_exact_answers_are_reproduced_also_where_candidates_look_alike_or_repeat(at_once):
-    x = features()
+    x = features(N)
     x[1], x[5] = x[0], x[4]
     point = np.array([0, 1, 4, 5, 5, 0])
     value = np.array([0.3, 0.3, -0.5, -0.5, -0.5, 0.3])
@@ -182,18 +145,18 @@ def test_exact_answers_are_reproduced_also_where_candidates_look_alike_or_repeat
 
 def test_another_basis_keeps_what_the_rows_taught():
     """With the same h at the rows, a new h elsewhere is as if it had always been there."""
-    x, (point, value, noise) = features(), some()
+    x, (point, value, noise) = features(N), some()
     other = np.array(trend(x).basis)
     unseen = np.setdiff1d(np.arange(N), point)
     other[unseen, 1] += 1.0
     moved = eqx.tree_at(lambda t: t.basis, trend(x), jnp.asarray(other))
     process = conditioned(kernel(x), trend(x), rows(point, value, noise)).with_basis(jnp.asarray(other))
-    agrees(process, *reference(x, moved, point, value, noise)[:2])
+    process_agrees(process, *reference(x, moved, point, value, noise)[:2])
 
 
 @pytest.mark.parametrize("variance", [(0.5, 0.2), (0.0, 0.2)])
 def test_evidence_is_the_log_density_of_the_rows(variance):
-    x, (point, value, noise) = features(), some()
+    x, (point, value, noise) = features(N), some()
     given_trend, chosen = trend(x, variance), rows(point, value, noise)
     covariance, basis = kernel(x).cross(chosen.point, chosen.point), given_trend.basis[chosen.point]
     ours = negative_log_evidence(covariance, basis, given_trend, chosen)
@@ -218,7 +181,7 @@ def test_gather_takes_the_first_points_in_the_given_order():
 @given(seed=st.integers(0, 2**31), combine=st.sampled_from([Sum, Product]))
 def test_sums_and_products_of_kernels_are_kernels(seed, combine):
     rng = np.random.default_rng(seed)
-    x = features(seed)
+    x = features(N, seed)
     other = SmoothAndIndividual(
         jnp.asarray(rng.normal(size=(N, 3))), *(jnp.asarray(rng.normal(size=s)) for s in (3, (), ()))
     )

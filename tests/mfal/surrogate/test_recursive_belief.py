@@ -1,68 +1,33 @@
 """Recursive co-kriging against dense NumPy that works level by level, with levels and slopes integrated out."""
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mfal.dataset import EMPTY, FAILED, OBSERVED, Dataset
 from mfal.surrogate import joint
 from mfal.surrogate.base import Posterior
-from mfal.surrogate.inducing import InducingProcess
-from mfal.surrogate.recursive import recursive_surrogate
-
-N, L, D = 20, 3, 2
-TYPICAL, SPREAD = jnp.array([-0.4, 0.1, 2.0]), jnp.array([0.5, 0.8, 0.4])
-# What a process adds to the diagonal, relative to the prior variance of the row.
-NUGGET = 1e-9
-
-
-def features(seed=0, n=N):
-    return np.random.default_rng(seed).normal(size=(n, D))
-
-
-def surrogate(seed=0, x=None, levels=L, nonlinear=False):
-    """Return a surrogate with random hyper-parameters."""
-    x = jnp.asarray(features() if x is None else x)
-    model = recursive_surrogate(x, TYPICAL[:levels], SPREAD[:levels], nonlinear)
-    rng = np.random.default_rng(seed)
-    drawn = jax.tree.map(lambda m, s: m + 0.5 * s * rng.normal(size=m.shape), model.prior.mean, model.prior.sd)
-    return eqx.tree_at(lambda m: m.parameters, model, drawn)
-
-
-def tables(observed, value, noise=0.0, failed=False):
-    """Return the dataset of the answers marked in `observed`, and of failed queries."""
-    observed = np.asarray(observed, bool)
-    status = np.where(observed, OBSERVED, np.where(failed, FAILED, EMPTY)).astype(np.int8)
-    noise = np.where(observed, noise, 0.0)
-    return Dataset(*map(jnp.asarray, (status, np.where(observed, value, 0.0), noise)))
-
-
-def nested(seed=1, counts=(10, 7, 4), noise=0.0, n=N):
-    """Return a mask in which each fidelity was asked only where those before it have answered, values and noise."""
-    rng = np.random.default_rng(seed)
-    order, levels = rng.permutation(n), len(counts)
-    observed = np.zeros((n, levels), bool)
-    for level, count in enumerate(counts):
-        observed[order[:count], level] = True
-    value = np.asarray(TYPICAL)[:levels] + np.asarray(SPREAD)[:levels] * rng.normal(size=(n, levels))
-    variance = np.zeros((n, levels))
-    variance[:, -1] = noise * rng.uniform(0.5, 2.0, n)
-    return observed, value, variance
-
-
-def matern(x, lengthscale):
-    """Rasmussen and Williams 2006, eq. 4.17, unit variance."""
-    r = np.sqrt((((x[:, None] - x[None]) / lengthscale) ** 2).sum(-1))
-    return (1 + np.sqrt(5) * r + 5 * r**2 / 3) * np.exp(-np.sqrt(5) * r)
+from tests.mfal.surrogate.comparing import (
+    CHOSEN,
+    NUGGET,
+    SPREAD,
+    TYPICAL,
+    WEIGHTS,
+    D,
+    L,
+    close,
+    condition,
+    expect,
+    matern,
+    views,
+)
+from tests.mfal.surrogate.recursive_cases import N, nested, surrogate, tables
 
 
 def smooth_and_individual(model, level):
     p, x = model.parameters, np.asarray(model.features)
-    smooth = np.exp(2 * p.log_amplitude[level]) * matern(x, np.exp(p.log_lengthscale[level]))
+    smooth = np.exp(2 * p.log_amplitude[level]) * matern(x, x, np.exp(p.log_lengthscale[level]))
     return smooth + np.exp(2 * p.log_individual[level]) * np.eye(len(x))
 
 
@@ -111,52 +76,6 @@ def reference(model, observed, value, noise):
         link[2][level, :level], link[3][level, :level] = slope, np.sqrt(np.diag(spread)[1:])
     level_cross = np.einsum("ilk,jk->ilj", cross, between)
     return mean, covariance, level_cross, between**2 @ link[1] ** 2, link
-
-
-compiled = {"condition": 0, "extend": 0, "fit": 0}
-
-
-def counted(name):
-    """Compile a method, counting how often."""
-
-    def method(model, *arguments):
-        compiled[name] += 1
-        return getattr(model, name)(*arguments)
-
-    return eqx.filter_jit(method)
-
-
-condition, extend, fit = counted("condition"), counted("extend"), counted("fit")
-expect = eqx.filter_jit(Posterior.expect)
-CHOSEN, WEIGHTS = np.array([5, 0, 7]), np.array([0.3, -1.0, 2.0])
-
-
-@eqx.filter_jit
-def views(belief):
-    chosen, weights, levels = jnp.asarray(CHOSEN), jnp.asarray(WEIGHTS), range(belief.mean.shape[1])
-    blocks = [belief.block(chosen, fidelity) for fidelity in levels]
-    combinations = [belief.combination(chosen, jnp.asarray(fidelity), weights) for fidelity in levels]
-    return blocks, combinations, belief.level_covariance(), belief.links()
-
-
-def close(ours, theirs, tolerance=1e-8):
-    np.testing.assert_allclose(np.asarray(ours), theirs, rtol=0, atol=tolerance)
-
-
-def same_belief(ours, theirs, tolerance=1e-8):
-    close(ours.mean, theirs.mean, tolerance)
-    close(ours.own, theirs.own, tolerance)
-    for one, other in zip(jax.tree.leaves(views(ours)), jax.tree.leaves(views(theirs)), strict=True):
-        close(one, other, tolerance)
-
-
-def all_finite(tree):
-    return all(
-        np.isfinite(x).all() for x in jax.tree.leaves(tree) if jnp.issubdtype(jnp.asarray(x).dtype, jnp.floating)
-    )
-
-
-everything = jnp.ones(L, bool)
 
 
 @pytest.mark.parametrize(
@@ -321,133 +240,3 @@ def test_draws_hold_the_slope_on_missing_answers_at_its_mean():
     error = 5 * expected * np.sqrt(2 / count) + 4 * prior * 0.022
     assert (np.abs(draws.var(axis=0) - expected) < error + 1e-8).all()
     assert (np.abs(draws.mean(axis=0) - belief.mean[:, 1]) < 5 * np.sqrt(expected / count) + 1e-4).all()
-
-
-def grown_equals_conditioned(model, before, now, tolerance=1e-8):
-    fresh = now.observed & ~before.observed
-    same_belief(extend(model, condition(model, before), now, fresh), condition(model, now), tolerance)
-
-
-@pytest.mark.parametrize("start", [(0, 0, 0), (9, 0, 0), (9, 6, 2), (10, 7, 4)], ids=lambda c: "-".join(map(str, c)))
-def test_extending_with_nested_answers_equals_conditioning(start):
-    observed, value, noise = nested(8, (12, 9, 5), 0.01)
-    before, _, _ = nested(8, start)
-    grown_equals_conditioned(surrogate(8), tables(before, value, noise), tables(observed, value, noise))
-
-
-@pytest.mark.parametrize("level", range(L))
-def test_extending_with_answers_that_are_not_nested_equals_conditioning(level):
-    observed, value, noise = nested(9, (9, 6, 3), 0.01)
-    more = observed.copy()
-    more[np.flatnonzero(~observed[:, 0])[:2], level] = True
-    grown_equals_conditioned(surrogate(9), tables(observed, value, noise), tables(more, value, noise))
-
-
-def test_extending_with_the_answers_that_were_missing_below_equals_conditioning():
-    """Rows that had counted with the gap's variance count in full once the gap is closed."""
-    observed, value, noise = nested(10, (9, 6, 3))
-    gaps = observed.copy()
-    gaps[np.flatnonzero(observed[:, 2])[:2], 0] = False
-    grown_equals_conditioned(surrogate(10), tables(gaps, value, noise), tables(observed, value, noise))
-
-
-def test_extending_as_a_source_dies_or_revives_equals_conditioning():
-    observed, value, noise = nested(11, (0, 0, 0))
-    failed = np.zeros((N, L), bool)
-    failed[:3, 0] = True
-    two, dead = failed.copy(), tables(observed, value, noise, failed)
-    two[2, 0] = False
-    grown_equals_conditioned(surrogate(11), tables(observed, value, noise, two), dead)
-    revived = observed.copy()
-    revived[5, 0] = True
-    grown_equals_conditioned(surrogate(11), dead, tables(revived, value, noise, failed))
-
-
-@pytest.mark.parametrize("many", [16, 17, N])
-def test_extending_with_many_answers_equals_conditioning(many):
-    observed, value, noise = nested(12, (N, 8, 3))
-    before = nested(12, (N - many, min(N - many, 8), 0))[0]
-    grown_equals_conditioned(surrogate(12), tables(before, value, noise), tables(observed, value, noise))
-
-
-def test_extending_the_nonlinear_surrogate_equals_conditioning():
-    observed, value, noise = nested(13, (9, 6, 3))
-    before = nested(13, (8, 5, 2))[0]
-    model = surrogate(13, nonlinear=True)
-    now, earlier = tables(observed, value, noise), tables(before, value, noise)
-    grown, whole = (
-        extend(model, condition(model, earlier), now, now.observed & ~earlier.observed),
-        condition(model, now),
-    )
-    close(grown.mean, whole.mean, 1e-10)
-    close(grown.own, whole.own, 1e-10)
-
-
-@pytest.mark.parametrize("level", [0, 1])
-def test_extending_through_inducing_points_equals_conditioning(level):
-    model = dataclasses.replace(surrogate(14), inducing=(jnp.arange(6), None, None))
-    observed, value, noise = nested(14, (9, 6, 3))
-    before = observed.copy()
-    before[np.flatnonzero(observed[:, 2])[:1], level:] = False
-    belief = condition(model, tables(before, value, noise))
-    assert isinstance(belief.levels[0], InducingProcess)
-    grown_equals_conditioned(model, tables(before, value, noise), tables(observed, value, noise))
-
-
-def test_room_is_doubled_and_leaves_inducing_levels_alone():
-    model = dataclasses.replace(surrogate(), rows=(1024, 4, 3), inducing=(jnp.arange(5), None, None))
-    assert model.with_room((5000, 4, 3)).rows == (1024, 4, 3)
-    assert model.with_room((5000, 5, 7)).rows == (1024, 8, 12)
-    assert model.with_room((5000, 100, 0)).rows == (1024, N, 3)
-    model, data = dataclasses.replace(surrogate(levels=2), rows=(16, 8)), tables(*nested(1, (10, 7)))
-    close(condition(model.with_room((10, 9)), data).own, condition(model, data).own, 1e-12)
-
-
-def test_nothing_compiles_again_as_data_grow():
-    model, (_, value, noise) = surrogate(), nested(1)
-    before, started = tables(np.zeros((N, L)), value, noise), dict(compiled)
-    for counts in ((1, 0, 0), (5, 3, 1), (N, 9, 4)):
-        now = tables(nested(1, counts)[0], value, noise)
-        model = fit(model, before, jnp.array([True, False, counts[2] > 0]))
-        extend(model, condition(model, before), now, now.observed & ~before.observed)
-        before = now
-    assert all(compiled[name] <= started[name] + 1 for name in compiled)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_rows_with_missing_answers_below_count_for_less(seed):
-    """Against the same answers with those below in hand, on their means: the mean slope is the same or weaker known."""
-    model, (observed, value, noise) = surrogate(seed), nested(seed, (9, 6, 4))
-    gaps = observed.copy()
-    missing = np.flatnonzero(observed[:, 2])[:2]
-    gaps[missing, :2] = False
-    without = gaps.copy()
-    without[missing, 2] = False
-    belief, poorer = condition(model, tables(gaps, value, noise)), condition(model, tables(without, value, noise))
-    assert all_finite((belief, views(belief)))
-    richer = condition(model, tables(observed, value, noise))
-    variance = [np.diagonal(one.own, 0, 1, 2)[missing, 2] for one in (richer, belief, poorer)]
-    assert (variance[0] <= variance[1] + 1e-9).all() and (variance[1] < variance[2]).all()
-    # They do not teach the levels below.
-    close(belief.mean[:, :2], poorer.mean[:, :2], 1e-10)
-    close(belief.own[:, :2, :2], poorer.own[:, :2, :2], 1e-10)
-
-
-@pytest.mark.parametrize("gap", [[0], [1], [0, 1]])
-def test_a_measured_candidate_is_reproduced_also_with_gaps_below(gap):
-    model, (observed, value, noise) = surrogate(3), nested(3, (9, 6, 4))
-    missing = np.flatnonzero(observed[:, 2])[:2]
-    observed[np.ix_(missing, gap)] = False
-    belief = condition(model, tables(observed, value, noise))
-    close(np.asarray(belief.mean)[observed], value[observed], 1e-5)
-    assert np.abs(np.diagonal(belief.own, 0, 1, 2)[observed]).max() < 1e-7
-
-
-@pytest.mark.parametrize("observed", [(0, 0, 6), (0, 6, 0), (0, 6, 6), (6, 0, 6)], ids=lambda c: "-".join(map(str, c)))
-def test_a_fidelity_without_any_answer_leaves_the_others_finite(observed):
-    model, (_, value, noise) = surrogate(4), nested(4)
-    data = tables(nested(4, observed)[0], value, noise)
-    fitted = fit(model, data, everything)
-    belief = condition(fitted, data)
-    assert all_finite((fitted.parameters, belief, views(belief)))
-    assert np.linalg.eigvalsh(np.asarray(belief.own)).min() > -1e-9
