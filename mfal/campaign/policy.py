@@ -213,7 +213,10 @@ def _choose(policy: Policy, state: State, draft: _Draft, key: PRNGKeyArray) -> _
     found = jnp.isfinite(options.ratio[best, fidelity])
     bulk = policy.capacity[fidelity] > BULK
     size = min(policy.batch, options.ratio.shape[0])
-    ratio, candidate = jax.lax.top_k(options.ratio[:, fidelity], size)
+    # Sorting a large pool takes longer than the rest: only a bulk needs it.
+    several = lambda: tuple(jax.lax.top_k(options.ratio[:, fidelity], size))  # noqa: E731
+    one = lambda: (jnp.full(size, options.ratio[best, fidelity]), jnp.full(size, best, jnp.int32))  # noqa: E731
+    ratio, candidate = jax.lax.cond(bulk, several, one)
     rank = jnp.arange(size)
     room = jnp.minimum(jnp.where(bulk, options.room[fidelity], 1), policy.batch - draft.proposal.count)
     use = found & jnp.isfinite(ratio) & (rank < room)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 
 from mfal.surrogate.kernels import SmoothAndIndividual
-from mfal.surrogate.pool import AbstractProcess, Trend
+from mfal.surrogate.pool import AbstractProcess, Trend, lower_inverse, squared_columns
 from mfal.types import Array, Bool, Float, Int, PRNGKeyArray
 
 
@@ -46,7 +46,7 @@ class InducingProcess(AbstractProcess):
     @property
     def variance(self) -> Float[Array, " points"]:
         """Variance of every point."""
-        return jnp.sum(self.factor**2, axis=0) + self.residual
+        return squared_columns(self.factor) + self.residual
 
     @property
     def coefficient_covariance(self) -> Float[Array, "q q"]:
@@ -66,7 +66,35 @@ class InducingProcess(AbstractProcess):
 
     def coefficient_cross(self) -> Float[Array, "points q"]:
         """Return the covariance of every point with beta."""
-        return self.factor.T @ self.coefficient_factor
+        return (self.coefficient_factor.T @ self.factor).T
+
+    def append(
+        self,
+        points: Int[Array, " m"],
+        value: Float[Array, " m"],
+        noise_variance: Float[Array, " m"],
+        use: Bool[Array, " m"],
+    ) -> "InducingProcess":
+        """Return the process with some more answers, for points without one; cost inducing x m x points.
+
+        With z the p normals behind the factor, an answer is one more equation for z; I + A A' is its precision after.
+        """
+        at = jnp.where(use, points, self.residual.shape[0])
+        own = self.residual[points]
+        trust = own / (own + noise_variance + _TINY)
+        weight = jnp.where(use, 1.0 / jnp.sqrt(own + noise_variance + _TINY), 0.0)
+        answers = self.factor[:, points] * weight
+        innovation = weight * (value - self.point_mean[points])
+        shift = answers @ jnp.linalg.solve(jnp.eye(points.shape[0]) + answers.T @ answers, innovation)
+        moved, known = self.point_mean + shift @ self.factor, 1.0 - trust
+        return InducingProcess(
+            point_mean=moved.at[at].set(known * moved[points] + trust * value, mode="drop"),
+            beta_mean=self.beta_mean + shift @ self.coefficient_factor,
+            factor=_narrowed(self.factor, answers).at[:, at].multiply(known, mode="drop"),
+            residual=self.residual.at[at].set(trust * noise_variance, mode="drop"),
+            coefficient_factor=_narrowed(self.coefficient_factor, answers),
+            unexplained=self.unexplained,
+        )
 
     def draws(self, count: int, key: PRNGKeyArray) -> Float[Array, "count points"]:
         """Return joint samples over the pool."""
@@ -95,7 +123,7 @@ def condition_inducing(
     """
     smooth = _features(kernel, inducing)
     smooth_variance = jnp.exp(2.0 * kernel.log_amplitude)
-    missed = jnp.maximum(smooth_variance - jnp.sum(smooth**2, axis=0), 0.0)
+    missed = jnp.maximum(smooth_variance - squared_columns(smooth), 0.0)
     residual = missed + jnp.exp(2.0 * kernel.log_individual)
     features = jnp.concatenate([smooth, jnp.sqrt(trend.variance)[:, None] * trend.basis.T])
     prior_mean = trend.basis @ trend.mean
@@ -111,7 +139,7 @@ def condition_inducing(
     return InducingProcess(
         point_mean=jnp.where(observed, (1.0 - trust) * smooth_mean + trust * value, smooth_mean),
         beta_mean=trend.mean + scale * weights[-scale.shape[0] :],
-        factor=solve_triangular(root, features, lower=True) * (1.0 - trust),
+        factor=(lower_inverse(root) @ features) * (1.0 - trust),
         residual=jnp.where(observed, trust * noise_variance, residual),
         coefficient_factor=solve_triangular(root, selector, lower=True),
         unexplained=jnp.mean(missed) / smooth_variance,
@@ -144,10 +172,18 @@ _TINY = 1e-300
 _NUGGET = 1e-8
 
 
+def _narrowed(factor: Float[Array, "p k"], answers: Float[Array, "p m"]) -> Float[Array, "p k"]:
+    """Return (I + A A')^(-1/2) factor, through the m x m Gram matrix of A."""
+    eigenvalue, vector = jnp.linalg.eigh(answers.T @ answers)
+    eigenvalue = jnp.maximum(eigenvalue, 0.0)
+    root = jnp.sqrt(1.0 + eigenvalue)
+    # ((1 + x)^(-1/2) - 1) / x without the cancellation at small x.
+    scale = -1.0 / (root * (root + 1.0))
+    return factor + (answers @ ((vector * scale) @ vector.T)) @ (answers.T @ factor)
+
+
 def _features(kernel: SmoothAndIndividual, inducing: Int[Array, " p"]) -> Float[Array, "p points"]:
     points = kernel.features[inducing]
     covariance = kernel.smooth(points, points)
     jitter = _NUGGET * jnp.exp(2.0 * kernel.log_amplitude) * jnp.eye(points.shape[0])
-    return solve_triangular(
-        jnp.linalg.cholesky(covariance + jitter), kernel.smooth(points, kernel.features), lower=True
-    )
+    return lower_inverse(jnp.linalg.cholesky(covariance + jitter)) @ kernel.smooth(points, kernel.features)

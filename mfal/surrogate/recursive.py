@@ -25,7 +25,7 @@ from jax.flatten_util import ravel_pytree
 from mfal.dataset import FAILED, Dataset
 from mfal.surrogate.base import AbstractBelief, AbstractSurrogate
 from mfal.surrogate.fit import TOLERANCE, minimise
-from mfal.surrogate.inducing import choose_inducing, condition_inducing
+from mfal.surrogate.inducing import InducingProcess, choose_inducing, condition_inducing
 from mfal.surrogate.kernels import SmoothAndIndividual
 from mfal.surrogate.pool import (
     AbstractProcess,
@@ -80,9 +80,8 @@ class RecursiveGP(AbstractSurrogate):
         assert isinstance(belief, RecursiveBelief)
         if self.nonlinear or any(points is not None for points in self.inducing[1:]):
             return self.condition(dataset)
-        exact = jnp.array([points is None for points in self.inducing])
         # Rows are as they were taken up: with the gaps and the slopes' prior of that time.
-        anew = jnp.any(exact & (jnp.sum(fresh, axis=0) > _FEW)) | gaps(dataset).any()
+        anew = jnp.any(jnp.sum(fresh, axis=0) > _FEW) | gaps(dataset).any()
         anew = anew | jnp.any(belief.kept < 1.0) | self._outdated(belief, dataset)
         return jax.lax.cond(anew, lambda: self.condition(dataset), lambda: self._append(belief, dataset, fresh))
 
@@ -165,10 +164,7 @@ class RecursiveGP(AbstractSurrogate):
         for level, process in enumerate(belief.levels):
             if isinstance(process, ExactProcess):
                 process = process.with_basis(self._trend(level, dataset, levels).basis)
-                process = _appended(process, dataset, level, fresh[:, level])
-            else:
-                again = lambda: self._process(0, dataset, ())  # noqa: E731
-                process = jax.lax.cond(jnp.any(fresh[:, level]), again, lambda old=process: old)
+            process = _appended(process, dataset, level, fresh[:, level])
             levels = (*levels, process)
         return RecursiveBelief.of(levels, dataset)
 
@@ -276,14 +272,14 @@ def _dead(dataset: Dataset) -> Bool[Array, " L"]:
     return (failures >= _DEAD) & ~dataset.observed.any(axis=0)
 
 
-def _appended(process: ExactProcess, dataset: Dataset, level: int, fresh: Bool[Array, " n"]) -> ExactProcess:
+def _appended(process: AbstractProcess, dataset: Dataset, level: int, fresh: Bool[Array, " n"]) -> AbstractProcess:
     found = jnp.nonzero(fresh, size=_FEW, fill_value=0)[0]
+    value, noise = dataset.value[found, level], dataset.noise_variance[found, level]
     use = jnp.arange(_FEW) < jnp.sum(fresh)
-
-    def add(index: Array, grown: ExactProcess) -> ExactProcess:
-        point = found[index]
-        return grown.append(point, dataset.value[point, level], dataset.noise_variance[point, level], use[index])
-
+    if isinstance(process, InducingProcess):
+        return process.append(found, value, noise, use)
+    assert isinstance(process, ExactProcess)
+    add = lambda at, grown: grown.append(found[at], value[at], noise[at], use[at])  # noqa: E731
     return jax.lax.fori_loop(0, jnp.sum(fresh), add, process)
 
 
