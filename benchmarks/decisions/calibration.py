@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import norm
 
 from benchmarks.decisions.curves import Known
-from benchmarks.decisions.modelling import dataset_of, known_of, nested, typical
+from benchmarks.decisions.modelling import dataset_of, known_of, typical
 from benchmarks.decisions.tasks import Task, alloys, gap_window, standardise
 from mfal.surrogate.base import AbstractSurrogate
 from mfal.surrogate.choose import choose_surrogate, joint_surrogate
@@ -90,8 +90,9 @@ def predicted(build: Build, task: Task, known: Known) -> Prediction:
 
 
 def _chosen(task: Task, known: Known) -> Prediction:
-    """Predict with the surrogate that a campaign at the task's prices takes."""
-    return predicted(lambda x, value, spread: choose_surrogate(x, value, spread, nested(task), False), task, known)
+    """Predict with the surrogate that a campaign takes."""
+    exact = np.zeros(len(task.price_eur))
+    return predicted(lambda x, value, spread: choose_surrogate(x, value, spread, exact, False), task, known)
 
 
 def _recursive(nonlinear: bool, task: Task, known: Known) -> Prediction:

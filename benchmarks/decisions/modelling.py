@@ -39,8 +39,8 @@ def nested(task: Task) -> np.ndarray:
 
 
 def surrogate_of(task: Task, known: Known, nonlinear: bool) -> AbstractSurrogate:
-    """Return the surrogate that a campaign at the task's prices takes, before any data."""
-    return choose_surrogate(jnp.asarray(task.features), *typical(known), nested(task), nonlinear)
+    """Return the surrogate that a campaign takes, before any data."""
+    return choose_surrogate(jnp.asarray(task.features), *typical(known), np.zeros(len(task.price_eur)), nonlinear)
 
 
 def policy_of(task: Task, acquisition: AbstractAcquisition, capacity: np.ndarray, batch: int, foreseen: int) -> Policy:

@@ -55,6 +55,11 @@ def measure_money(smoke: bool) -> dict[str, Any]:
         others |= {arm: money for arm in PEERS if (money := _recorded(task, arm, seeds)) is not None}
         figures |= {f"eur_ours_{name}": round(float(ours.mean()), 0), f"seeds_{name}": seeds}
         figures[f"eur_random_{name}"] = round(random_eur(task), 0)
+        peers = {arm: money for arm, money in others.items() if arm in PEERS}
+        if peers:
+            better = min(peers, key=lambda arm: peers[arm].mean())
+            figures |= {f"better_botorch_{name}": better}
+            figures[f"money_ratio_{name}"] = round(ratio_interval(ours, peers[better]).ratio, 3)
         for arm, money in others.items():
             figures |= _figures(name, arm, float(money.mean()), ratio_interval(ours, money))
     return figures

@@ -1,8 +1,9 @@
 """Our arm: the policy of a live campaign, driven by a replay.
 
 What a group would write into the campaign file comes from the initial answers alone: typical value and spread of every
-fidelity. A hit is worth five measurements at first; when nothing pays any more before the goal is reached, the group
-raises that by half.
+fidelity, and that as many hits are wanted as the goal counts. Each is worth far more than a measurement, so that what a
+hit costs at the margin decides. Where the arm believes that it has them all and the campaign goes on, the group wants
+one more.
 """
 
 import equinox as eqx
@@ -18,11 +19,11 @@ from mfal.acquisition.best_value import BestValue
 from mfal.acquisition.window_value import WindowValue
 from mfal.campaign.policy import BULK, Policy, absorb, commit, initial_state, propose, with_room
 from mfal.dataset import Answers, empty_dataset
-from mfal.surrogate.choose import NEGLIGIBLE
 
 _propose, _commit, _absorb = eqx.filter_jit(propose), eqx.filter_jit(commit), eqx.filter_jit(absorb)
 
-FIRST_WORTH, RAISE = 5.0, 1.5
+# What a hit is worth, in measurements.
+WORTH = 1e3
 # Queries at a cheap fidelity that are answered together, and rows that there is room for at first.
 SCREENING, ROOM = 128, 256
 
@@ -48,12 +49,11 @@ class _Campaign:
         size, fidelities = task.values.shape
         surrogate = surrogate_of(task, known, nonlinear)
         self.policy, self.told, self.steps = _policy(task, batch), np.zeros((size, fidelities), dtype=bool), 0
-        self.worth = FIRST_WORTH * task.price_eur[task.target]
         room = [min(size, max(ROOM, 8 * slots)) for slots in np.asarray(self.policy.capacity)]
         self.state = initial_state(surrogate.with_room(room), empty_dataset(size, fidelities))
 
     def step(self, seed: int) -> list[Query]:
-        """Return the next queries, none after many raises of the worth of a hit."""
+        """Return the next queries, none after many raises of what is wanted."""
         for _ in range(_RAISES):
             self.steps += 1
             key = jax.random.fold_in(jax.random.key(seed), self.steps)
@@ -62,8 +62,7 @@ class _Campaign:
                 self.state = _commit(self.policy, self.state, proposal.candidate, proposal.fidelity, proposal.count)
                 chosen = np.asarray(proposal.candidate)[:count], np.asarray(proposal.fidelity)[:count]
                 return [(int(candidate), int(fidelity)) for candidate, fidelity in zip(*chosen, strict=True)]
-            self.worth *= RAISE
-            self.policy = eqx.tree_at(lambda p: p.acquisition.value_of_hit_eur, self.policy, jnp.asarray(self.worth))
+            self.policy = eqx.tree_at(lambda p: p.acquisition.wanted, self.policy, replace_fn=lambda wanted: wanted + 1)
         return []
 
     def take_up(self, known: Known) -> None:
@@ -93,24 +92,24 @@ class _Campaign:
         self.state = _absorb(self.policy, state, answers)
 
 
-# Raises of the worth of a hit after which the arm gives up.
+# Raises of what is wanted after which the arm gives up.
 _RAISES = 40
 
 
 def _policy(task: Task, batch: int) -> Policy:
-    price = np.array(task.price_eur)
-    cheap = price <= NEGLIGIBLE * price[-1]
-    capacity = np.where(cheap, np.clip(batch * price[-1] / np.maximum(price, 1e-9), batch, SCREENING), batch)
-    capacity = np.minimum(capacity.astype(int), len(task.features))
+    price = np.maximum(task.price_eur, 1e-9)
+    # A slot holds as many cheap queries as a measurement would pay.
+    capacity = np.minimum(batch * price[-1] / price, SCREENING)
+    capacity = np.clip(capacity.astype(int), batch, len(task.features))
     foreseen = int(capacity[capacity <= BULK].sum())
     return policy_of(task, _acquisition(task), capacity, int(capacity.sum()), foreseen)
 
 
 def _acquisition(task: Task) -> AbstractAcquisition:
     price = jnp.asarray(float(task.price_eur[-1]))
-    value, noise = FIRST_WORTH * price, jnp.zeros(len(task.price_eur))
+    value, noise, wanted = WORTH * price, jnp.zeros(len(task.price_eur)), jnp.asarray(1.0 * task.goal)
     if task.window is not None:
         low, high = (jnp.asarray(edge) for edge in task.window)
-        return WindowValue(value, price, noise, low, high, task.target)
+        return WindowValue(value, price, noise, low, high, wanted, task.target)
     assert task.top is not None
-    return BestValue(value, price, noise, jnp.asarray(task.sign), task.target, task.top)
+    return BestValue(value, price, noise, jnp.asarray(task.sign), wanted, task.target, task.top)

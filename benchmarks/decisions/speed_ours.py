@@ -160,8 +160,8 @@ def _acquisitions(task: Task, known: Known) -> dict[str, AbstractAcquisition]:
     price, noise, sign = jnp.asarray(task.price_eur[-1]), jnp.zeros(len(task.price_eur)), jnp.asarray(task.sign)
     low, high = (jnp.asarray(edge) for edge in np.nanquantile(known.values[:, task.target], [0.05, 0.15]))
     return {
-        "best": BestValue(10.0 * price, price, noise, sign, task.target, 10),
-        "window": WindowValue(10.0 * price, price, noise, low, high, task.target),
+        "best": BestValue(10.0 * price, price, noise, sign, jnp.asarray(jnp.inf), task.target, 10),
+        "window": WindowValue(10.0 * price, price, noise, low, high, jnp.asarray(jnp.inf), task.target),
         "entropy": MaxValueEntropy(noise, sign, GumbelMaxima(), task.target),
     }
 

@@ -1,8 +1,8 @@
 """Worth of every query for the question "which candidates are the k best?", in EUR.
 
-A hit is a candidate that has been measured at the target and is among the k best of the pool; it is worth
-`value_of_hit_eur`. The figure of merit is the margin d_i by which candidate i misses the k-th best of the others, tau,
-and the payoff of measuring it is V P(d_i < 0).
+A hit is a candidate that has been measured at the target and is among the k best of the pool; it is worth V. The
+figure of merit is the margin d_i by which candidate i misses the k-th best of the others, tau, and the payoff of
+measuring it is V P(d_i < 0).
 
 tau is a function of all target values. Its covariance with an answer follows from its mean gradient (Stein 1981,
 10.1214/aos/1176345632): Cov(tau, f_l(i)) = sum_j pi_j Cov(f_T(j), f_l(i)), with pi_j the probability that j is the
@@ -23,7 +23,7 @@ from jax.scipy.stats import norm
 
 from mfal.acquisition.base import AbstractAcquisition, Known, Worth
 from mfal.acquisition.marginal import most_promising
-from mfal.acquisition.value import gains
+from mfal.acquisition.value import gains, marginal_worth
 from mfal.surrogate.base import Posterior
 from mfal.types import Array, Float, Int, PRNGKeyArray
 
@@ -32,10 +32,11 @@ class BestValue(AbstractAcquisition):
     """Worth of every query towards finding the k best candidates.
 
     Attributes:
-        value_of_hit_eur: V.
+        value_of_hit_eur: V of each of the first `wanted` hits; further ones are worth nothing.
         price_eur: of a measurement at the target.
         noise_variance: of one answer at each fidelity, unit squared.
         sign: +1 if low values are best, -1 if high ones are.
+        wanted: hits, those in hand included; infinite if every one is welcome.
         target: index of the target fidelity.
         top: k.
         samples: joint samples that the k-th best is estimated from.
@@ -48,6 +49,7 @@ class BestValue(AbstractAcquisition):
     price_eur: Float[Array, ""]
     noise_variance: Float[Array, " L"]
     sign: Float[Array, ""]
+    wanted: Float[Array, ""]
     target: int = eqx.field(static=True)
     top: int = eqx.field(static=True)
     samples: int = eqx.field(static=True, default=512)
@@ -56,17 +58,20 @@ class BestValue(AbstractAcquisition):
     def __call__(self, posterior: Posterior, known: Known, key: PRNGKeyArray) -> Worth:
         """Return gains in EUR and hit probabilities; decided candidates gain nothing."""
         rival = self._rival(posterior, known, key)
+        chance = jnp.where(known.decided, 0.0, self._chance(rival.mean, jnp.sqrt(rival.variance)))
+        worth = marginal_worth(self.value_of_hit_eur, self.price_eur, chance, self.wanted - rival.found)
         belief = rival.mean, rival.variance, self._resolved(posterior, rival)
-        gain = gains(self._payoff, self.price_eur, *belief, self._edges, self.target)
-        gain = jnp.where(known.decided[:, None], 0.0, gain)
-        return Worth(gain, gain[:, self.target] / self.value_of_hit_eur)
+        payoff = lambda mean, sd: worth * self._chance(mean, sd)  # noqa: E731
+        edges = lambda sd: self._edges(worth, sd)  # noqa: E731
+        gain = gains(payoff, self.price_eur, *belief, edges, self.target)
+        return Worth(jnp.where(known.decided[:, None], 0.0, gain), chance)
 
-    def _payoff(self, mean: Array, sd: Array) -> Array:
-        return self.value_of_hit_eur * norm.cdf(-mean / sd)
+    def _chance(self, mean: Array, sd: Array) -> Array:
+        return norm.cdf(-mean / sd)
 
-    def _edges(self, sd: Array) -> tuple[Array, Array]:
+    def _edges(self, worth: Array, sd: Array) -> tuple[Array, Array]:
         """Return the margins from which measuring pays: all those under one value."""
-        worthwhile = norm.ppf(jnp.minimum(self.price_eur / self.value_of_hit_eur, 1.0))
+        worthwhile = norm.ppf(jnp.minimum(self.price_eur / jnp.maximum(worth, _TINY), 1.0))
         return jnp.full_like(sd, -_FAR), jnp.clip(-sd * worthwhile, -_FAR, _FAR)
 
     def _resolved(self, posterior: Posterior, rival: "_Rival") -> Float[Array, "n L"]:
@@ -101,7 +106,9 @@ class BestValue(AbstractAcquisition):
         mean = (value - jnp.mean(everyone)).at[listed].set(value[listed] - jnp.mean(tau[:, :size], axis=0))
         spread = spread.at[listed].set(jnp.where(known.decided[listed], _TINY, jnp.var(margin, axis=0)))
         place = jnp.zeros_like(value).at[listed[which]].set(weight)
-        return _Rival(mean, spread, with_answers, with_levels, place)
+        in_hand = outcome[:, size:]
+        found = jnp.mean(jnp.sum((in_hand <= everyone[:, None]) & (in_hand < _FAR), axis=1))
+        return _Rival(mean, spread, with_answers, with_levels, place, found)
 
     def _outcomes(
         self, posterior: Posterior, known: Known, listed: Int[Array, " s"], key: PRNGKeyArray
@@ -120,7 +127,8 @@ class BestValue(AbstractAcquisition):
 class _Rival(eqx.Module):
     """Margins: their moments, and what the k-th best of all has in common with answers and with the sources' levels.
 
-    `place` is the probability of a candidate to be that k-th best itself.
+    `place` is the probability of a candidate to be that k-th best itself, `found` how many of the k best are expected
+    to be in hand.
     """
 
     mean: Float[Array, " n"]
@@ -128,6 +136,7 @@ class _Rival(eqx.Module):
     with_answers: Float[Array, "n L"]
     with_levels: Float[Array, " L"]
     place: Float[Array, " n"]
+    found: Float[Array, ""]
 
 
 _TINY = 1e-18

@@ -27,6 +27,8 @@ _HALVINGS = 40
 # Spreads between which an edge is interpolated: the integrand vanishes there, so that its error hardly matters.
 _GRID = 256
 _ALMOST, _TINY = 1.0 - 1e-9, 1e-18
+# Where measurements are free a hit is still worth something.
+_FREE_EUR = 1e-9
 
 
 def value_of_information(
@@ -97,3 +99,41 @@ def crossing(
         return jnp.where(positive, middle, ends[0]), jnp.where(positive, ends[1], middle)
 
     return jax.lax.fori_loop(0, _HALVINGS, halve, (inside, outside))[0]
+
+
+def marginal_worth(
+    value_of_hit_eur: Float[Array, ""],
+    price_eur: Float[Array, ""],
+    chance: Float[Array, " n"],
+    wanted: Float[Array, ""],
+) -> Float[Array, ""]:
+    """Return what one more hit is worth where only some more are wanted, in EUR.
+
+    That is what the group says, but no more than what a hit costs at the margin: c / p*, where measuring the candidates
+    with a chance of at least p* yields as many as are wanted. Better candidates than those save no more than that.
+
+    Args:
+        value_of_hit_eur: what the group says.
+        price_eur: c, of a measurement.
+        chance: of each candidate to be a hit once measured; 0 if it has been.
+        wanted: further hits.
+    """
+    least = marginal_chance(chance, wanted)
+    marginal = jnp.where(least > 0.0, jnp.maximum(price_eur, _FREE_EUR) / jnp.maximum(least, _TINY), jnp.inf)
+    return jnp.where(wanted > 0.0, jnp.minimum(value_of_hit_eur, marginal), 0.0)
+
+
+def marginal_chance(chance: Float[Array, " n"], hits: Float[Array, ""]) -> Float[Array, ""]:
+    """Return the p for which the candidates with a chance of at least p promise so many hits, 0 if all together do not.
+
+    Args:
+        chance: of each candidate to be a hit.
+        hits: wanted of them.
+    """
+
+    def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        middle = 0.5 * (ends[0] + ends[1])
+        enough = jnp.sum(jnp.where(chance >= middle, chance, 0.0)) >= hits
+        return jnp.where(enough, middle, ends[0]), jnp.where(enough, ends[1], middle)
+
+    return jax.lax.fori_loop(0, _HALVINGS, halve, (jnp.zeros(()), jnp.ones(())))[0]

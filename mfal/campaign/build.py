@@ -51,7 +51,8 @@ def build_surrogate(config: CampaignConfig, features: Float[Array, "n d"]) -> Ab
         return joint_surrogate(features, value, spread)
     if config.model.surrogate == "recursive":
         return recursive_surrogate(features, value, spread, nonlinear)
-    return choose_surrogate(features, value, spread, _nested(config.ladder), nonlinear)
+    noise = np.array(_per_rung(config.ladder, "noise_sd"))
+    return choose_surrogate(features, value, spread, noise, nonlinear)
 
 
 def recorded_rules(payload: Mapping[str, Any]) -> tuple[CampaignConfig, Rules]:

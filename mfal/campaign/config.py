@@ -38,6 +38,7 @@ class CampaignSection(_Section):
     best: Literal["lowest", "highest"] | None = None
     top: int | None = Field(default=None, ge=1)
     window: tuple[float, float] | None = Field(default=None, strict=False)
+    wanted: int | None = Field(default=None, ge=1)
     value_of_hit_eur: float | None = Field(default=None, gt=0)
     value_per_unit_eur: float | None = Field(default=None, gt=0)
     waiting_eur_per_hour: float = Field(default=0.0, ge=0)
@@ -243,6 +244,11 @@ def _question_problems(section: CampaignSection) -> list[tuple[tuple, str]]:
         (("campaign",), f"key {key!r} is missing: {question}; add it, or ask another question")
         for key in keys if key not in given
     ]  # fmt: skip
+    if section.wanted is not None and section.value_per_unit_eur is not None:
+        found.append((("campaign", "wanted"), "wanted counts hits, and an improvement has none; remove it"))
+    if section.wanted is not None and section.top is not None and section.wanted > section.top:
+        text = f"wanted = {section.wanted} is more than the {section.top} best; lower it, or raise top"
+        found.append((("campaign", "wanted"), text))
     if section.window is not None and section.window[0] >= section.window[1]:
         low, high = section.window
         text = f"window = [{low:g}, {high:g}] is empty: write the lower edge first, and a higher one after it"
@@ -258,6 +264,9 @@ def _model_problems(config: CampaignConfig) -> list[tuple[tuple, str]]:
         found.append((("model", "acquisition"), text))
     if window and chosen not in ("value", "window_information"):
         text = f"acquisition = {chosen!r} looks for the best, not for a window; write 'value' or 'window_information'"
+        found.append((("model", "acquisition"), text))
+    if config.campaign.wanted is not None and chosen != "value":
+        text = f"acquisition = {chosen!r} does not count hits; remove [campaign] wanted, or write 'value'"
         found.append((("model", "acquisition"), text))
     if config.model.link == "nonlinear" and config.model.surrogate == "joint":
         text = "link = 'nonlinear' is not known to surrogate = 'joint'; write 'recursive', or link = 'linear'"

@@ -77,7 +77,8 @@ def worth_of_success(config: CampaignConfig) -> str:
     section = config.campaign
     if section.value_per_unit_eur is not None:
         return f"an improvement by 1 {config.property.unit} is worth EUR {section.value_per_unit_eur:,.0f}"
-    return f"a hit is worth EUR {section.value_of_hit_eur:,.0f}"
+    each = "a hit" if section.wanted is None else f"each of the first {section.wanted} hits"
+    return f"{each} is worth EUR {section.value_of_hit_eur:,.0f}"
 
 
 def gain_text(config: CampaignConfig, gain: float) -> str:

@@ -51,10 +51,11 @@ def _value(config: CampaignConfig, noise_variance: Float[Array, " L"], sign: Flo
         value, incumbent = jnp.asarray(question.value_per_unit_eur), jnp.asarray(config.property.typical_value)
         return ImprovementValue(value, price, noise_variance, incumbent, sign, ladder.target_index)
     value = jnp.asarray(question.value_of_hit_eur)
+    wanted = jnp.asarray(jnp.inf if question.wanted is None else 1.0 * question.wanted)
     if question.top is None:
         low, high = _window(config)
-        return WindowValue(value, price, noise_variance, low, high, ladder.target_index)
-    return BestValue(value, price, noise_variance, sign, ladder.target_index, question.top)
+        return WindowValue(value, price, noise_variance, low, high, wanted, ladder.target_index)
+    return BestValue(value, price, noise_variance, sign, wanted, ladder.target_index, question.top)
 
 
 def _window(config: CampaignConfig) -> tuple[Float[Array, ""], Float[Array, ""]]:

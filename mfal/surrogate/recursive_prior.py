@@ -47,20 +47,21 @@ def default_prior(
 ) -> Prior:
     """Return a weakly informative prior in units of each fidelity's spread over the pool.
 
-    A cheap source is expected to resemble those after it (slope .8 +- .6 spreads a spread on the nearest, 0 +- .6 on
-    the others), up to an offset of half a spread and a discrepancy of about a third; the data may say otherwise.
+    A cheap source is expected to resemble those after it (slope .8 on the nearest and 0 on the others, their sum +- .6,
+    in spreads), up to an offset of half a spread. What it does not share is believed to be what the target would be
+    without it, so that a source that says nothing costs nothing; the data may say otherwise.
     """
     size = typical_spread.shape[0]
     first = jnp.arange(size) == 0
     width = features + (size - 1 if nonlinear else 0)
     lengthscale = jnp.full(width, 0.5 * jnp.log(1.0 * features)).at[features:].set(jnp.log(2.0))
-    ones, spread = jnp.ones(size), jnp.log(typical_spread)
+    spread = jnp.log(typical_spread)
     mean = Parameters(
         log_lengthscale=jnp.broadcast_to(lengthscale, (size, width)),
-        log_amplitude=spread + jnp.where(first, 0.0, jnp.log(0.35)),
-        log_individual=spread + jnp.where(first, jnp.log(0.3), jnp.log(0.15)),
+        log_amplitude=spread,
+        log_individual=spread + jnp.log(0.3),
     )
-    sd = Parameters(jnp.full((size, width), 0.8), jnp.where(first, 0.7, 0.9), 0.9 * ones)
+    sd = Parameters(jnp.full((size, width), 0.8), jnp.full(size, 0.7), jnp.full(size, 0.9))
     ratio = typical_spread[:, None] / typical_spread
     return Prior(
         mean=mean,
@@ -69,5 +70,5 @@ def default_prior(
         typical_spread=jnp.asarray(typical_spread, dtype=jnp.float64),
         level_sd=typical_spread * jnp.where(first, 1.0, 0.5),
         slope_mean=0.8 * ratio * jnp.eye(size, k=-1),
-        slope_sd=0.6 * ratio * jnp.tri(size, k=-1),
+        slope_sd=0.6 * ratio * jnp.tri(size, k=-1) / jnp.sqrt(jnp.maximum(jnp.arange(size), 1))[:, None],
     )

@@ -10,11 +10,13 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import norm
 
 from mfal.acquisition.best_value import BestValue
 from mfal.acquisition.improvement_value import ImprovementValue
-from mfal.acquisition.value import crossing
+from mfal.acquisition.value import crossing, marginal_chance
 from mfal.acquisition.window_value import WindowValue
 from tests.mfal.acquisition.beliefs import (
     Z_LIMIT,
@@ -35,16 +37,14 @@ V, SAMPLES = 2000.0, 200_000
 TARGET = 1
 
 
-def best(noise, target=TARGET, *, price=300.0, sign=1.0, top=1, samples=4096):
+def best(noise, target=TARGET, *, price=300.0, sign=1.0, top=1, samples=4096, wanted=np.inf):
     values = (jnp.asarray(V), jnp.asarray(price), jnp.asarray(noise, dtype=jnp.float64), jnp.asarray(sign))
-    return BestValue(*values, target, top, samples=samples)
+    return BestValue(*values, jnp.asarray(wanted), target, top, samples=samples)
 
 
-def window(noise, target=TARGET, *, price=300.0, low=-0.5, high=0.4):
-    edges = jnp.asarray(low), jnp.asarray(high)
-    return WindowValue(
-        jnp.asarray(V), jnp.asarray(price), jnp.asarray(noise, dtype=jnp.float64), *edges, target
-    )  # fmt: skip
+def window(noise, target=TARGET, *, price=300.0, low=-0.5, high=0.4, wanted=np.inf):
+    values = jnp.asarray(V), jnp.asarray(price), jnp.asarray(noise, dtype=jnp.float64)
+    return WindowValue(*values, jnp.asarray(low), jnp.asarray(high), jnp.asarray(wanted), target)
 
 
 def improvement(noise, target=TARGET, *, price=300.0, sign=1.0, incumbent=0.3):
@@ -94,6 +94,42 @@ def test_window_gains_are_those_of_brute_force(noise, price):
     assert_mean_is(V * ((outcome > -0.5) & (outcome < 0.4)), result.gain[:, TARGET])
     mean, left = after_an_answer(belief, noise, 0, 7)
     assert_gain_is(window_payoff, price, mean, left + noise[TARGET], before, result.gain[:, 0])
+
+
+@settings(max_examples=50, deadline=None)
+@given(chance=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=20), hits=st.floats(0.1, 12.0))
+def test_the_marginal_chance_is_where_the_best_candidates_promise_enough(chance, hits):
+    ranked = np.sort(chance)[::-1]
+    enough = np.flatnonzero(np.cumsum(ranked) >= hits)
+    expected = ranked[enough[0]] if len(enough) else 0.0
+    np.testing.assert_allclose(marginal_chance(jnp.asarray(chance), jnp.asarray(hits)), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("wanted", [1.0, 2.0, 50.0])
+def test_a_hit_is_worth_no_more_than_what_one_costs_at_the_margin(wanted):
+    price, facts = 100.0, {0: 0.0, 3: -2.0}
+    belief = smooth(seed=2, n=8, fidelities=2)
+    plain = worth(window(NOISES[0], price=price), belief, known(8, facts))
+    result = worth(window(NOISES[0], price=price, wanted=wanted + 1.0), belief, known(8, facts))
+    ranked = np.sort(plain.probability)[::-1]
+    enough = np.flatnonzero(np.cumsum(ranked) >= wanted)
+    value = min(V, price / ranked[enough[0]]) if len(enough) else V
+    np.testing.assert_allclose(result.probability, plain.probability)
+    np.testing.assert_allclose(result.gain[:, TARGET], value * plain.probability, rtol=1e-9)
+    capped = eqx.tree_at(lambda w: w.value_of_hit_eur, window(NOISES[0], price=price), jnp.asarray(value))
+    np.testing.assert_allclose(result.gain, worth(capped, belief, known(8, facts)).gain, rtol=1e-9, atol=1e-9)
+
+
+def test_what_is_free_is_still_worth_something():
+    belief = smooth(seed=2, n=8, fidelities=2)
+    assert np.all(worth(window(NOISES[0], price=0.0), belief, known(8)).gain[:, TARGET] > 0.0)
+    assert np.all(worth(window(NOISES[0], price=0.0, wanted=2.0), belief, known(8)).gain[:, TARGET] > 0.0)
+
+
+def test_once_enough_hits_are_found_nothing_is_worth_anything():
+    belief = smooth(seed=2, n=8, fidelities=2)
+    assert not worth(window(NOISES[0], wanted=2.0), belief, known(8, {0: 0.0, 3: 0.39})).gain.any()
+    assert worth(window(NOISES[0], wanted=2.0), belief, known(8, {0: 0.0, 3: 0.41})).gain.any()
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

@@ -185,6 +185,12 @@ QUESTIONS = {
     "window and value per unit": (WINDOW + "value_per_unit_eur = 1.0\n", "value_per_unit", ["a file asks one question"]),  # noqa: E501
     "two values": (BEST + "value_per_unit_eur = 1.0\n", "value_per_unit", ["value_per_unit_eur does not belong here"]),
     "improvement without a direction": ("value_per_unit_eur = 1.0\n", "[campaign]", ["key 'best' is missing", "how much better"]),  # noqa: E501
+    "more wanted than there are": (BEST + "wanted = 30\n", "wanted", ["wanted = 30 is more than the", "lower it"]),
+    "wanted of an improvement": (IMPROVEMENT + "wanted = 3\n", "wanted", ["an improvement has none", "remove it"]),
+    "no hit wanted": (WINDOW + "wanted = 0\n", "wanted", ["wanted"]),
+    "wanted and information": (
+        WINDOW + 'wanted = 3\n[model]\nacquisition = "window_information"\n', "acquisition", ["does not count hits"],
+    ),
     "empty window": ("window = [1.0, 0.0]\nvalue_of_hit_eur = 900.0\n", "window", ["window = [1, 0] is empty"]),
     "window of no width": ("window = [1.0, 1.0]\nvalue_of_hit_eur = 900.0\n", "window", ["is empty"]),
     "window with one edge": ("window = [1.0]\nvalue_of_hit_eur = 900.0\n", "window", ["key 'window[1]' is missing"]),
@@ -241,11 +247,11 @@ def test_the_surrogate_follows_from_the_ladder_unless_it_is_named(tmp_path):
     def kind(old, new):
         return type(build_surrogate(loaded(tmp_path, old, new), features))
 
-    assert kind("", "") is RecursiveGP, "cheap and exact: nested at next to no cost"
-    assert kind("price_eur = 0.5", "price_eur = 50.0") is JointGP, "not worth asking everywhere"
+    assert kind("", "") is RecursiveGP, "exact"
+    assert kind("price_eur = 0.5", "price_eur = 50.0") is RecursiveGP, "exact, if dear"
     assert kind("noise_sd = 0.0\n", "noise_sd = 0.01\n") is JointGP, "not exact"
     assert kind("[candidates]", '[model]\nsurrogate = "joint"\n\n[candidates]') is JointGP
-    config = loaded(tmp_path, "price_eur = 0.5", "price_eur = 50.0")
+    config = loaded(tmp_path, "noise_sd = 0.0\n", "noise_sd = 0.01\n")
     chosen = config.model_copy(update={"model": config.model.model_copy(update={"surrogate": "recursive"})})
     assert type(build_surrogate(chosen, features)) is RecursiveGP
     nonlinear = config.model_copy(update={"model": config.model.model_copy(update={"link": "nonlinear"})})

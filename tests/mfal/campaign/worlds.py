@@ -26,16 +26,26 @@ def covariance(cells):
     return full
 
 
-def rules(price, *, capacity=None, budget=1e6, waiting=0.0, latency=None, requires=None, follows=None, noise=None):
+def rules(
+    price,
+    *,
+    capacity=None,
+    budget=1e6,
+    waiting=0.0,
+    latency=None,
+    requires=None,
+    follows=None,
+    noise=None,
+    wanted=np.inf,
+):
     """Return the policy of the question which values exceed zero; the last fidelity is the target."""
     fidelities = len(price)
     capacity = capacity or [2] * fidelities
     none = np.zeros((fidelities, fidelities), bool)
     noise_variance = jnp.asarray(noise or [0.0] * fidelities, dtype=jnp.float64)
     target = fidelities - 1
-    acquisition = WindowValue(
-        jnp.asarray(VALUE), jnp.asarray(float(price[-1])), noise_variance, jnp.asarray(0.0), jnp.asarray(FAR), target
-    )
+    values = jnp.asarray(VALUE), jnp.asarray(float(price[-1])), noise_variance
+    acquisition = WindowValue(*values, jnp.asarray(0.0), jnp.asarray(FAR), jnp.asarray(wanted), target)
     return Policy(
         acquisition=acquisition,
         price_eur=jnp.asarray(price, dtype=jnp.float64),
