@@ -62,7 +62,9 @@ class _Campaign:
                 self.state = _commit(self.policy, self.state, proposal.candidate, proposal.fidelity, proposal.count)
                 chosen = np.asarray(proposal.candidate)[:count], np.asarray(proposal.fidelity)[:count]
                 return [(int(candidate), int(fidelity)) for candidate, fidelity in zip(*chosen, strict=True)]
-            self.policy = eqx.tree_at(lambda p: p.acquisition.wanted, self.policy, replace_fn=lambda wanted: wanted + 1)
+            self.policy = eqx.tree_at(
+                lambda p: p.acquisition.wanted, self.policy, replace_fn=lambda wanted: jnp.asarray(float(wanted) + 1.0)
+            )
         return []
 
     def take_up(self, known: Known) -> None:

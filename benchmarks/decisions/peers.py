@@ -13,8 +13,8 @@ What the arms have in common:
 - Cheap queries are bought in blocks, as long as each scores better than anything at another fidelity.
 """
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -155,11 +155,21 @@ def entropy_per_eur(model: GPyTorchModel, remaining: np.ndarray, task: Task) -> 
     return acquisition
 
 
-def joint_moments(model: GPyTorchModel, points: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean and deviation at the target, and the posterior correlation of each fidelity with the target."""
+def joint_moments(
+    model: GPyTorchModel, points: np.ndarray, task: Task, labels: Sequence[float] | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean and deviation at the target, and the posterior correlation of each fidelity with the target.
+
+    Args:
+        model: of all fidelities.
+        points: candidates.
+        task: whose fidelities.
+        labels: what stands for each fidelity in the last column; its index unless told.
+    """
     count, mean, spread, correlation = len(task.price_eur), [], [], []
+    labels = range(count) if labels is None else labels
     for chunk in _chunks(points):
-        levels = torch.cat([with_column(chunk, float(fidelity)) for fidelity in range(count)])
+        levels = torch.cat([with_column(chunk, float(label)) for label in labels])
         # One joint posterior per chunk: as a batch of small ones BoTorch takes ten times as long.
         with torch.no_grad():
             posterior = model.posterior(levels)
@@ -171,6 +181,12 @@ def joint_moments(model: GPyTorchModel, points: np.ndarray, task: Task) -> tuple
         spread.append(deviation[task.target])
         correlation.append((with_target / (deviation * deviation[task.target])).T)
     return _array(mean), _array(spread), np.clip(_array(correlation), 1e-6, 1.0)
+
+
+def noise_variance(model: GPyTorchModel) -> float:
+    """Return the variance of an answer that the model has found, the same at all fidelities."""
+    likelihood: Any = model.likelihood
+    return float(likelihood.noise.detach())
 
 
 def with_column(points: np.ndarray, value: float) -> Tensor:

@@ -29,6 +29,9 @@ class PeerDecision:
         improvement_pass: augmented expected improvement of the whole pool at all fidelities; one pass is a batch.
         threads: that torch was given, the faster of one and all cores.
         entropy: information per EUR of the scored candidates at each fidelity, minus infinity where asked already.
+        moments: mean and deviation of the scored candidates at the target and each fidelity's correlation with it, as
+            the entropy's model has them.
+        noise: variance of an answer in that model.
     """
 
     fit: float
@@ -39,6 +42,8 @@ class PeerDecision:
     improvement_pass: float
     threads: int
     entropy: np.ndarray
+    moments: tuple[np.ndarray, np.ndarray, np.ndarray]
+    noise: float
 
     def greedy(self, batch: int) -> float:
         """Return the time of a batch at one pass a member, each as cheap as the first: nothing pending."""
@@ -77,6 +82,8 @@ def botorch_decision(task: Task, known: Known, whole: bool) -> PeerDecision:
         improvement_pass=improvement,
         threads=threads,
         entropy=np.where(known.observed, -np.inf, scores) if whole else scores,
+        moments=peers.joint_moments(model, some, task, numbers),
+        noise=peers.noise_variance(model),
     )
 
 

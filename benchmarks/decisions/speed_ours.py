@@ -19,12 +19,14 @@ from benchmarks.decisions.modelling import dataset_of, known_of, policy_of, surr
 from benchmarks.decisions.speed import PeerDecision, botorch_decision, campaign, timed
 from benchmarks.decisions.tasks import Task
 from mfal.acquisition.base import AbstractAcquisition
+from mfal.acquisition.base import Known as Measured
 from mfal.acquisition.best_value import BestValue
 from mfal.acquisition.entropy import MaxValueEntropy
 from mfal.acquisition.maxima import GumbelMaxima
 from mfal.acquisition.window_value import WindowValue
 from mfal.campaign.policy import Policy, State, known_targets, propose
-from mfal.surrogate.base import AbstractSurrogate, Posterior
+from mfal.surrogate.base import AbstractBelief, AbstractSurrogate, Posterior
+from mfal.types import Array
 
 BATCH, FEATURES, DEAR = 8, 15, 300
 # Pools with the cheap answers in hand. The first is small enough for BoTorch to score all of it.
@@ -70,7 +72,7 @@ def measure_speed(smoke: bool) -> dict[str, Any]:
         if pool not in ON_ACCELERATOR:
             # BoTorch scores all of the smaller pool, to say what our choice is worth.
             theirs = botorch_decision(task, known, whole=pool == min(_pools(smoke)))
-            figures |= _peer_figures(ours, theirs, at)
+            figures |= _peer_figures(task, ours, theirs, at)
     return figures
 
 
@@ -111,7 +113,7 @@ def _our_figures(ours: OurSeconds, at: str) -> dict[str, Any]:
     }
 
 
-def _peer_figures(ours: OurSeconds, theirs: PeerDecision, at: str) -> dict[str, Any]:
+def _peer_figures(task: Task, ours: OurSeconds, theirs: PeerDecision, at: str) -> dict[str, Any]:
     batch, refit = theirs.greedy(BATCH), ours.fit + ours.condition
     cheaper = min(theirs.improvement_pass, theirs.entropy_pass)
     figures = {
@@ -129,9 +131,53 @@ def _peer_figures(ours: OurSeconds, theirs: PeerDecision, at: str) -> dict[str, 
     }
     if not theirs.sampled:
         best = float(theirs.entropy.max())
-        figures["chosen_value_ratio"] = round(float(theirs.entropy[ours.first["entropy"]]) / best, 3)
-        figures["chosen_value_ratio_best"] = round(float(theirs.entropy[ours.first["best"]]) / best, 3)
+        figures["chosen_value_ratio"] = round(float(theirs.entropy[_choice_on_their_model(task, theirs)]) / best, 3)
     return figures
+
+
+def _choice_on_their_model(task: Task, theirs: PeerDecision) -> tuple[int, int]:
+    """Return the query with the most information per EUR by our entropy, where BoTorch's model is the belief.
+
+    With each its own model the two acquisitions are not about the same thing, and neither can judge the other's choice.
+    """
+    mean, deviation, correlation = (jnp.asarray(part) for part in theirs.moments)
+    # The entropy reads the target and what each fidelity shares with it; merit is high where it is good.
+    own = deviation[:, None, None] ** 2 * correlation[:, :, None] * correlation[:, None, :]
+    own = own.at[:, jnp.arange(own.shape[1]), jnp.arange(own.shape[1])].set(deviation[:, None] ** 2)
+    belief = _Given(jnp.repeat(mean[:, None], own.shape[1], axis=1), own)
+    entropy = MaxValueEntropy(jnp.full(own.shape[1], theirs.noise), jnp.asarray(-1.0), GumbelMaxima(), task.target)
+    unmeasured = Measured(*(jnp.zeros(len(mean), kind) for kind in (bool, float, bool)))
+    gain = np.asarray(entropy(Posterior.of(belief, 1), unmeasured, jax.random.key(0)).gain) / np.array(task.price_eur)
+    gain = np.where(np.isfinite(theirs.entropy), gain, -np.inf)
+    candidate, fidelity = np.unravel_index(gain.argmax(), gain.shape)
+    return int(candidate), int(fidelity)
+
+
+class _Given(AbstractBelief):
+    """A belief that knows its marginals only."""
+
+    mean: Array
+    own: Array
+
+    def level_covariance(self):
+        """Return that the levels are known."""
+        return jnp.zeros_like(self.own), jnp.zeros(self.own.shape[1])
+
+    def combination(self, candidates, fidelity, weights):
+        """Refuse."""
+        raise NotImplementedError
+
+    def block(self, candidates, fidelity):
+        """Refuse."""
+        raise NotImplementedError
+
+    def draws(self, count, fidelity, key):
+        """Refuse."""
+        raise NotImplementedError
+
+    def links(self):
+        """Refuse."""
+        raise NotImplementedError
 
 
 def _pools(smoke: bool) -> dict[int, int]:

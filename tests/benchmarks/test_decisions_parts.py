@@ -81,8 +81,10 @@ def test_our_decision_is_timed_in_all_its_parts():
     assert all(seconds > 0.0 for seconds in (ours.fit, ours.condition, ours.extend, *ours.decision.values()))
     assert not any(known.observed[first] for first in ours.first.values())
     entropy = np.where(known.observed, -np.inf, np.ones(known.observed.shape))
-    theirs = speed.PeerDecision(1.0, 2.0, False, 20.0, 1.0, 0.5, 1, entropy)
-    figures = speed_ours._peer_figures(ours, theirs, "60")
+    # Where all candidates are alike, any choice is the best.
+    alike = np.zeros(60), np.ones(60), np.ones((60, 2))
+    theirs = speed.PeerDecision(1.0, 2.0, False, 20.0, 1.0, 0.5, 1, entropy, alike, 0.0)
+    figures = speed_ours._peer_figures(asked, ours, theirs, "60")
     assert figures["botorch_decision_s_60"] == 16.0 and figures["botorch_stock_decision_s_60"] == 142.0
     assert figures["chosen_value_ratio"] == 1.0
 
