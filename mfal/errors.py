@@ -36,5 +36,9 @@ class ReplayMismatchError(LedgerError):
     """A recorded decision is not what the policy computes from the recorded events."""
 
 
+class StudyError(MfalError):
+    """A what-if study that could tell nothing: names the value and the remedy."""
+
+
 class DatasetError(MfalError):
     """An answer cannot become data: names the row, the value and the remedy."""

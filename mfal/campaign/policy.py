@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from mfal.acquisition.base import AbstractAcquisition, Known, Worth
+from mfal.batching import for_any
 from mfal.dataset import FAILED, Answers, Dataset, expect, record
 from mfal.surrogate.base import AbstractBelief, AbstractSurrogate, Narrowing, Posterior
 from mfal.types import Array, Bool, Float, Int, PRNGKeyArray
@@ -163,7 +164,7 @@ def absorb(policy: Policy, state: State, answers: Answers) -> State:
     def update() -> tuple[AbstractSurrogate, AbstractBelief]:
         return state.surrogate, state.surrogate.extend(state.belief, dataset, fresh)
 
-    surrogate, belief = jax.lax.cond(grown.any(), learn, update)
+    surrogate, belief = jax.lax.cond(for_any(grown.any()), learn, update)
     return State(
         surrogate=surrogate,
         belief=belief,
@@ -216,7 +217,7 @@ def _choose(policy: Policy, state: State, draft: _Draft, key: PRNGKeyArray) -> _
     # Sorting a large pool takes longer than the rest: only a bulk needs it.
     several = lambda: tuple(jax.lax.top_k(options.ratio[:, fidelity], size))  # noqa: E731
     one = lambda: (jnp.full(size, options.ratio[best, fidelity]), jnp.full(size, best, jnp.int32))  # noqa: E731
-    ratio, candidate = jax.lax.cond(bulk, several, one)
+    ratio, candidate = jax.lax.cond(for_any(bulk), several, one)
     rank = jnp.arange(size)
     room = jnp.minimum(jnp.where(bulk, options.room[fidelity], 1), policy.batch - draft.proposal.count)
     use = found & jnp.isfinite(ratio) & (rank < room)

@@ -53,7 +53,10 @@ class AbstractBelief(eqx.Module):
 
     @abstractmethod
     def draws(self, count: int, fidelity: int, key: PRNGKeyArray) -> Float[Array, "count n"]:
-        """Return joint samples over the whole pool at one fidelity, pathwise: cost linear in the pool."""
+        """Return joint samples over the whole pool at one fidelity, pathwise: cost linear in the pool.
+
+        The same key gives the same samples of the whole ladder, seen at each of its fidelities.
+        """
 
     @abstractmethod
     def level_covariance(self) -> tuple[Float[Array, "n L L"], Float[Array, " L"]]:

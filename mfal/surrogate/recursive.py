@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from mfal.batching import for_any
 from mfal.dataset import FAILED, Dataset
 from mfal.surrogate.base import AbstractBelief, AbstractSurrogate
 from mfal.surrogate.fit import TOLERANCE, minimise
@@ -83,7 +84,9 @@ class RecursiveGP(AbstractSurrogate):
         # Rows are as they were taken up: with the gaps and the slopes' prior of that time.
         anew = jnp.any(jnp.sum(fresh, axis=0) > _FEW) | gaps(dataset).any()
         anew = anew | jnp.any(belief.kept < 1.0) | self._outdated(belief, dataset)
-        return jax.lax.cond(anew, lambda: self.condition(dataset), lambda: self._append(belief, dataset, fresh))
+        return jax.lax.cond(
+            for_any(anew), lambda: self.condition(dataset), lambda: self._append(belief, dataset, fresh)
+        )
 
     def fit(self, dataset: Dataset, grown: Bool[Array, " L"]) -> "RecursiveGP":
         """Return the surrogate at its maximum a posteriori, level by level; only those that have `grown`."""

@@ -78,7 +78,10 @@ class RecursiveBelief(AbstractBelief):
             slopes = process.coefficient_mean[1:]
             missing = [slopes[j] * (samples[j] - self.levels[j].mean) for j in range(level)]
             samples.append(sample + sum(missing, jnp.zeros(())))
-        deviation, own = samples[fidelity] - self.levels[fidelity].mean, jax.random.fold_in(key, len(self.levels))
+        deviation, own = (
+            samples[fidelity] - self.levels[fidelity].mean,
+            jax.random.fold_in(key, len(self.levels) + fidelity),
+        )
         rest = jnp.sqrt(self.rest[:, fidelity]) * jax.random.normal(own, deviation.shape)
         return self.mean[:, fidelity] + self.kept[:, fidelity] * deviation + rest
 

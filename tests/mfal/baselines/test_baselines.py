@@ -109,6 +109,6 @@ def test_the_target_alone_is_modelled_as_the_campaign_models_it():
     alone = target_alone(SPIKY, synthetic.pool({"size": 40}))
     assert [section.name for section in alone.fidelity] == ["high"]
     assert alone.model.surrogate == "recursive"
-    dear = [{**rung, "price_eur": 100.0} for rung in synthetic.RAW["fidelity"]]
-    scattered = parse({**synthetic.RAW, "fidelity": dear}, Path("synthetic.toml"))
-    assert target_alone(scattered, synthetic.pool({})).model.surrogate == "joint"
+    noisy = [{**rung, "noise_sd": 0.01} for rung in synthetic.RAW["fidelity"]]
+    scattering = parse({**synthetic.RAW, "fidelity": noisy}, Path("synthetic.toml"))
+    assert target_alone(scattering, synthetic.pool({})).model.surrogate == "joint"

@@ -123,7 +123,8 @@ def test_rows_with_missing_answers_below_count_for_less(seed):
     assert all_finite((belief, views(belief)))
     richer = condition(model, tables(observed, value, noise))
     variance = [np.diagonal(one.own, 0, 1, 2)[missing, 2] for one in (richer, belief, poorer)]
-    assert (variance[0] <= variance[1] + 1e-9).all() and (variance[1] < variance[2]).all()
+    # An exact answer leaves the nugget, 1e-9 of the prior variance.
+    assert (variance[0] <= variance[1] + 1e-8).all() and (variance[1] < variance[2]).all()
     # They do not teach the levels below.
     close(belief.mean[:, :2], poorer.mean[:, :2], 1e-10)
     close(belief.own[:, :2, :2], poorer.own[:, :2, :2], 1e-10)

@@ -1,0 +1,1 @@
+"""What-if studies: whole campaigns simulated by the code that runs them live."""

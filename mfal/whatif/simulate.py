@@ -1,0 +1,221 @@
+"""One campaign in a simulated world: the live `propose`, `commit` and `absorb` in a scan over its decisions.
+
+Time passes as on a live campaign's declared clock: the queries that are due first land together, and then the policy
+decides again. ``vmap`` over states, worlds, policies or keys simulates many campaigns at once.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from mfal.batching import for_any
+from mfal.campaign.policy import Policy, State, absorb, commit, propose
+from mfal.dataset import Answers
+from mfal.types import Array, Bool, Float, Int, PRNGKeyArray
+from mfal.whatif.world import AbstractWorld
+
+
+class Aim(eqx.Module):
+    """What a campaign is judged by in one world; it is not told.
+
+    Attributes:
+        hits: the candidates that are looked for.
+        merit: how far each is from the best there could be; only the order counts, and low is good.
+    """
+
+    hits: Bool[Array, " n"]
+    merit: Float[Array, " n"]
+
+
+class Flights(eqx.Module):
+    """Queries in flight in the order in which they were asked; rows from the first unused one on are padding.
+
+    Attributes:
+        candidate: index in the pool.
+        fidelity: index in the ladder.
+        due_hours: when they land, on the campaign's clock.
+        used: whether the row is a query.
+    """
+
+    candidate: Int[Array, " batch"]
+    fidelity: Int[Array, " batch"]
+    due_hours: Float[Array, " batch"]
+    used: Bool[Array, " batch"]
+
+    @staticmethod
+    def none(size: int) -> "Flights":
+        """Return that nothing is in flight."""
+        index = jnp.zeros(size, jnp.int32)
+        return Flights(index, index, jnp.zeros(size), jnp.zeros(size, bool))
+
+    def joined(self, asked: "_Asked", due_hours: Float[Array, " batch"]) -> "Flights":
+        """Return the flights with the queries asked behind them."""
+        rank, size = jnp.arange(self.used.shape[0]), self.used.shape[0]
+        at = jnp.where(rank < asked.count, jnp.sum(self.used) + rank, size)
+        new = (asked.candidate, asked.fidelity, due_hours, jnp.ones(size, bool))
+        old = (self.candidate, self.fidelity, self.due_hours, self.used)
+        return Flights(*(was.at[at].set(now.astype(was.dtype), mode="drop") for was, now in zip(old, new, strict=True)))
+
+    def without(self, landed: Bool[Array, " batch"]) -> "Flights":
+        """Return the flights still to come."""
+        left = self.used & ~landed
+        order = jnp.argsort(~left, stable=True)
+        return jax.tree.map(lambda leaf: leaf[order], eqx.tree_at(lambda flights: flights.used, self, left))
+
+
+class Start(eqx.Module):
+    """Where simulated campaigns begin: a live one's present, or its first moment.
+
+    Attributes:
+        state: with room for what is to come.
+        flights: queries in flight.
+        hours: on the clock.
+        decisions: taken before.
+    """
+
+    state: State
+    flights: Flights
+    hours: Float[Array, ""]
+    decisions: Int[Array, ""]
+
+
+class Trace(eqx.Module):
+    """What happened at each decision, arrays over the steps.
+
+    Attributes:
+        candidate: of the queries asked, shape (steps, batch).
+        fidelity: of the queries asked, shape (steps, batch).
+        count: how many they are; rows beyond are padding.
+        hours: on the clock, once the next answers have landed.
+        spent_eur: paid by then.
+        hits: candidates measured by then that are hits.
+        best: lowest merit among the candidates measured by then, infinite if there is none.
+        asked: queries asked so far, shape (steps, fidelities).
+        stopped: the campaign had ended.
+    """
+
+    candidate: Int[Array, "*steps batch"]
+    fidelity: Int[Array, "*steps batch"]
+    count: Int[Array, "*steps"]
+    hours: Float[Array, "*steps"]
+    spent_eur: Float[Array, "*steps"]
+    hits: Int[Array, "*steps"]
+    best: Float[Array, "*steps"]
+    asked: Int[Array, "*steps L"]
+    stopped: Bool[Array, "*steps"]
+
+
+def simulate(
+    policy: Policy, start: Start, world: AbstractWorld, aim: Aim, key: PRNGKeyArray, steps: int
+) -> tuple[State, Trace]:
+    """Return the last state and the trace of a campaign.
+
+    Args:
+        policy: rules of the campaign.
+        start: where it begins; see `prepared`.
+        world: gives the answers.
+        aim: what the campaign is judged by.
+        key: of the campaign; a live one has ``jax.random.key(seed)``.
+        steps: decisions at most.
+    """
+    begin = _Course(start.state, start.flights, start.hours, jnp.zeros((), bool))
+
+    def step(course: _Course, index: Array) -> tuple[_Course, Trace]:
+        go = lambda: _advanced(policy, world, course, jax.random.fold_in(key, start.decisions + index))  # noqa: E731
+        course, asked = jax.lax.cond(for_any(~course.stopped), go, lambda: (course, _Asked.nothing(policy.batch)))
+        return course, _record(policy, course, asked, aim)
+
+    last, trace = jax.lax.scan(step, begin, jnp.arange(steps))
+    return last.state, trace
+
+
+def first_moment(policy: Policy, state: State) -> Start:
+    """Return the start of a campaign that has asked nothing yet."""
+    return Start(state, Flights.none(policy.batch), jnp.zeros(()), jnp.zeros((), jnp.int32))
+
+
+def prepared(policy: Policy, start: Start, frozen: bool) -> Start:
+    """Return the start with room for all that the budget can buy.
+
+    Args:
+        policy: rules of the campaign.
+        start: of a campaign.
+        frozen: hyper-parameters stay as they are; else they are fitted whenever a live campaign would.
+    """
+    state = start.state
+    size = state.dataset.status.shape[0]
+    left = jnp.maximum(policy.budget_eur - state.spent_eur, 0.0) / jnp.maximum(policy.price_eur, _FREE)
+    most = jnp.minimum(jnp.sum(state.dataset.asked, axis=0) + left, 1.0 * size)
+    surrogate = state.surrogate.with_room([int(count) for count in most])
+    fitted_at = jnp.full_like(state.fitted_at, _NEVER) if frozen else state.fitted_at
+    belief = _condition(surrogate, state.dataset)
+    roomy = State(surrogate, belief, state.dataset, state.spent_eur, fitted_at, state.failures)
+    return Start(roomy, start.flights, start.hours, start.decisions)
+
+
+class _Asked(eqx.Module):
+    candidate: Int[Array, " batch"]
+    fidelity: Int[Array, " batch"]
+    count: Int[Array, ""]
+
+    @staticmethod
+    def nothing(size: int) -> "_Asked":
+        index = jnp.zeros(size, jnp.int32)
+        return _Asked(index, index, jnp.zeros((), jnp.int32))
+
+
+class _Course(eqx.Module):
+    state: State
+    flights: Flights
+    hours: Float[Array, ""]
+    stopped: Bool[Array, ""]
+
+
+# Answers at which hyper-parameters that are frozen were last fitted.
+_NEVER = 2**30
+_FREE = 1e-9
+_condition = eqx.filter_jit(lambda surrogate, dataset: surrogate.condition(dataset))
+
+
+def _advanced(policy: Policy, world: AbstractWorld, course: _Course, key: PRNGKeyArray) -> tuple[_Course, _Asked]:
+    """Return the course after one more decision and the next landing."""
+    proposal = propose(policy, course.state, key)
+    count = jnp.where(course.stopped, 0, proposal.count)
+    asked = _Asked(proposal.candidate, proposal.fidelity, count)
+    state = commit(policy, course.state, asked.candidate, asked.fidelity, count)
+    flights = course.flights.joined(asked, course.hours + policy.latency_hours[asked.fidelity])
+    stopped = ~flights.used.any()
+    due = jnp.min(jnp.where(flights.used, flights.due_hours, jnp.inf))
+    hours, landed = jnp.where(stopped, course.hours, due), flights.used & (flights.due_hours == due)
+    state = absorb(policy, state, _answers(policy, world, flights, landed, hours))
+    return _Course(state, flights.without(landed), hours, stopped), asked
+
+
+def _answers(
+    policy: Policy, world: AbstractWorld, flights: Flights, landed: Bool[Array, " batch"], hours: Float[Array, ""]
+) -> Answers:
+    value, failed = world.answer(flights.candidate, flights.fidelity, hours)
+    return Answers(
+        candidate=flights.candidate,
+        fidelity=flights.fidelity,
+        value=value,
+        noise_variance=policy.noise_variance[flights.fidelity],
+        price_eur=policy.price_eur[flights.fidelity],
+        failed=failed,
+        valid=landed,
+    )
+
+
+def _record(policy: Policy, course: _Course, asked: _Asked, aim: Aim) -> Trace:
+    measured = course.state.dataset.observed[:, policy.target]
+    return Trace(
+        candidate=asked.candidate,
+        fidelity=asked.fidelity,
+        count=asked.count,
+        hours=course.hours,
+        spent_eur=course.state.spent_eur,
+        hits=jnp.sum(measured & aim.hits, dtype=jnp.int32),
+        best=jnp.min(jnp.where(measured, aim.merit, jnp.inf)),
+        asked=jnp.sum(course.state.dataset.asked, axis=0, dtype=jnp.int32),
+        stopped=course.stopped,
+    )
