@@ -68,8 +68,8 @@ def simulated_from(rules, start, values):
     "options",
     [
         {},
-        {"seed": 4, "waiting": 2.0},
-        {"budget_eur": 900.0},
+        pytest.param({"seed": 4, "waiting": 2.0}, marks=pytest.mark.slow),
+        pytest.param({"budget_eur": 900.0}, marks=pytest.mark.slow),
         {"failing": ["c03", "c07", "c11", "c20"]},
         {"best": None, "top": None, "window": [-0.6, -0.3], "wanted": 2},
     ],
