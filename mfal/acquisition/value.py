@@ -89,8 +89,8 @@ def gains(
 
 
 def crossing(
-    surplus: Callable[[Array], Array], inside: Float[Array, " n"], outside: Float[Array, " n"]
-) -> Float[Array, " n"]:
+    surplus: Callable[[Array], Array], inside: Float[Array, "..."], outside: Float[Array, "..."]
+) -> Float[Array, "..."]:
     """Return where `surplus` changes sign between a point where it is positive and one where it is not (bisection)."""
 
     def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -131,9 +131,7 @@ def marginal_chance(chance: Float[Array, " n"], hits: Float[Array, ""]) -> Float
         hits: wanted of them.
     """
 
-    def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        middle = 0.5 * (ends[0] + ends[1])
-        enough = jnp.sum(jnp.where(chance >= middle, chance, 0.0)) >= hits
-        return jnp.where(enough, middle, ends[0]), jnp.where(enough, ends[1], middle)
+    def surplus(least: Array) -> Array:
+        return jnp.where(jnp.sum(jnp.where(chance >= least, chance, 0.0)) >= hits, 1.0, -1.0)
 
-    return jax.lax.fori_loop(0, _HALVINGS, halve, (jnp.zeros(()), jnp.ones(())))[0]
+    return crossing(surplus, jnp.zeros(()), jnp.ones(()))

@@ -43,8 +43,7 @@ class WindowValue(AbstractAcquisition):
         """Return gains in EUR and hit probabilities; decided candidates gain nothing."""
         mean, resolved = posterior.mean[:, self.target], explained(posterior, self.target, self.noise_variance)
         variance = posterior.variance[:, self.target] + self.noise_variance[self.target]
-        chance = self._chance(mean, jnp.sqrt(variance + _TINY))
-        chance = jnp.where(known.decided, 0.0, chance)
+        chance = jnp.where(known.decided, 0.0, self._chance(mean, jnp.sqrt(variance + _TINY)))
         found = jnp.sum(known.measured & (known.value >= self.low) & (known.value <= self.high))
         worth = marginal_worth(self.value_of_hit_eur, self.price_eur, chance, self.wanted - found)
         payoff = lambda at, sd: worth * self._chance(at, sd)  # noqa: E731

@@ -119,7 +119,11 @@ def with_room(policy: Policy, state: State) -> State:
 
     For the host: where room runs out the shapes change, and traced code compiles once more.
     """
-    answers = jnp.sum(state.dataset.asked, axis=0) + policy.capacity
+    return with_room_for(state, jnp.sum(state.dataset.asked, axis=0) + policy.capacity)
+
+
+def with_room_for(state: State, answers: Array) -> State:
+    """Return the state with room for so many answers at each fidelity; for the host, as `with_room`."""
     surrogate = state.surrogate.with_room([int(count) for count in answers])
     if jax.tree.structure(surrogate) == jax.tree.structure(state.surrogate):
         return state

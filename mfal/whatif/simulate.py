@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from mfal.batching import for_any
-from mfal.campaign.policy import Policy, State, absorb, commit, propose
+from mfal.campaign.policy import Policy, State, absorb, commit, propose, with_room_for
 from mfal.dataset import Answers
 from mfal.types import Array, Bool, Float, Int, PRNGKeyArray
 from mfal.whatif.world import AbstractWorld
@@ -146,10 +146,8 @@ def prepared(policy: Policy, start: Start, frozen: bool) -> Start:
     size = state.dataset.status.shape[0]
     left = jnp.maximum(policy.budget_eur - state.spent_eur, 0.0) / jnp.maximum(policy.price_eur, _FREE)
     most = jnp.minimum(jnp.sum(state.dataset.asked, axis=0) + left, 1.0 * size)
-    surrogate = state.surrogate.with_room([int(count) for count in most])
     fitted_at = jnp.full_like(state.fitted_at, _NEVER) if frozen else state.fitted_at
-    belief = _condition(surrogate, state.dataset)
-    roomy = State(surrogate, belief, state.dataset, state.spent_eur, fitted_at, state.failures)
+    roomy = eqx.tree_at(lambda s: s.fitted_at, with_room_for(state, most), fitted_at)
     return Start(roomy, start.flights, start.hours, start.decisions)
 
 
@@ -174,7 +172,6 @@ class _Course(eqx.Module):
 # Answers at which hyper-parameters that are frozen were last fitted.
 _NEVER = 2**30
 _FREE = 1e-9
-_condition = eqx.filter_jit(lambda surrogate, dataset: surrogate.condition(dataset))
 
 
 def _advanced(policy: Policy, world: AbstractWorld, course: _Course, key: PRNGKeyArray) -> tuple[_Course, _Asked]:

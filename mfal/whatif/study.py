@@ -24,7 +24,7 @@ class Outcomes(eqx.Module):
 
     Attributes:
         spent_eur: paid so far, what had been paid before the study included.
-        hours: from now on.
+        hours: on the campaign's clock.
         hits: measured so far, those in hand included.
         best: lowest merit among the measured candidates, infinite before the first.
         asked: queries at each fidelity so far, shape (campaigns, steps, fidelities).
@@ -77,7 +77,7 @@ def study(
     for done in range(0, campaigns, TOGETHER):
         # All parts have one shape, so that they compile once; what is too many is dropped.
         part = jax.random.fold_in(key, done)
-        parts.append(jax.device_get(_together(policy, ready, goal.window, goal.top, goal.sign, part, steps)))
+        parts.append(jax.device_get(_together(policy, ready, goal, part, steps)))
         watch(min(done + TOGETHER, campaigns))
     return jax.tree.map(lambda *columns: jnp.asarray(np.concatenate(columns)[:campaigns]), *parts)
 
@@ -93,20 +93,12 @@ def aim(truth: Float[Array, " n"], window: tuple[float, float] | None, top: int 
 
 
 @eqx.filter_jit
-def _together(
-    policy: Policy,
-    start: Start,
-    window: tuple[float, float] | None,
-    top: int | None,
-    sign: float,
-    key: PRNGKeyArray,
-    steps: int,
-) -> Outcomes:
+def _together(policy: Policy, start: Start, goal: Goal, key: PRNGKeyArray, steps: int) -> Outcomes:
     of_worlds, of_campaigns = jax.random.split(key)
     worlds = draw_worlds(policy, start.state, TOGETHER, of_worlds)
 
     def one(world: Table, key: PRNGKeyArray) -> Outcomes:
-        judged = aim(world.truth(policy.target), window, top, sign)
+        judged = aim(world.truth(policy.target), goal.window, goal.top, goal.sign)
         trace = simulate(policy, start, world, judged, key, steps)[1]
         return Outcomes(*(getattr(trace, name) for name in Outcomes.__dataclass_fields__))
 
