@@ -18,6 +18,7 @@ class Fidelity:
         latency_hours: time from submission to answer on the campaign's clock.
         capacity: queries that may be in flight at once.
         noise_sd: standard deviation of one answer, in the property's unit, where the answer reports none.
+        limit: queries in the whole campaign, such as a furnace's share of the year; None if only money limits them.
         requires: fidelities that must have answered for a candidate before this one may be asked.
         options: passed to the oracle unchanged.
     """
@@ -28,6 +29,7 @@ class Fidelity:
     latency_hours: float
     capacity: int
     noise_sd: float
+    limit: int | None = None
     requires: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -51,6 +51,7 @@ def policy_of(task: Task, acquisition: AbstractAcquisition, capacity: np.ndarray
         price_eur=jnp.asarray(task.price_eur, dtype=jnp.float64),
         latency_hours=jnp.zeros(fidelities),
         capacity=jnp.asarray(capacity, dtype=jnp.int32),
+        limit=jnp.full(fidelities, 10**9, jnp.int32),
         noise_variance=jnp.zeros(fidelities),
         requires=jnp.zeros((fidelities, fidelities), dtype=bool),
         follows=jnp.asarray(nested(task)),

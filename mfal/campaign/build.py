@@ -31,6 +31,7 @@ def build_policy(config: CampaignConfig, pool: Pool) -> Policy:
         price_eur=_per_rung(ladder, "price_eur"),
         latency_hours=_per_rung(ladder, "latency_hours"),
         capacity=jnp.array(capacity, dtype=jnp.int32),
+        limit=jnp.array([len(pool) if rung.limit is None else rung.limit for rung in rungs], dtype=jnp.int32),
         noise_variance=_per_rung(ladder, "noise_sd") ** 2,
         requires=jnp.array([[name in rung.requires for name in ladder.names] for rung in rungs]),
         follows=jnp.asarray(_nested(ladder)),

@@ -91,6 +91,7 @@ class FidelitySection(_Section):
     price_eur: float = Field(ge=0)
     latency_hours: float = Field(ge=0)
     capacity: int = Field(ge=1)
+    limit: int | None = Field(default=None, ge=0)
     noise_sd: float = Field(ge=0)
     typical_value: float | None = None
     typical_spread: float | None = Field(default=None, gt=0)
@@ -115,7 +116,15 @@ class CampaignConfig(_Section):
         """The fidelities as the decision core sees them."""
         rungs = [
             Fidelity(
-                s.name, s.oracle, s.price_eur, s.latency_hours, s.capacity, s.noise_sd, tuple(s.requires), s.options
+                s.name,
+                s.oracle,
+                s.price_eur,
+                s.latency_hours,
+                s.capacity,
+                s.noise_sd,
+                s.limit,
+                tuple(s.requires),
+                s.options,
             )
             for s in self.fidelity
         ]

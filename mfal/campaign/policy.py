@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from mfal.acquisition.base import AbstractAcquisition, Known, Worth
-from mfal.batching import for_any
+from mfal.batching import for_all, for_any, replaced_if
 from mfal.dataset import FAILED, Answers, Dataset, expect, record
 from mfal.surrogate.base import AbstractBelief, AbstractSurrogate, Narrowing, Posterior
 from mfal.types import Array, Bool, Float, Int, PRNGKeyArray
@@ -34,6 +34,7 @@ class Policy(eqx.Module):
         price_eur: price of one query.
         latency_hours: time until its answer.
         capacity: queries that may be in flight.
+        limit: queries in the whole campaign.
         noise_variance: of an answer that reports none, unit squared.
         requires: whether the fidelity of the row needs an answer of that of the column first.
         follows: the same, but a failure of that of the column will do.
@@ -49,6 +50,7 @@ class Policy(eqx.Module):
     price_eur: Float[Array, " L"]
     latency_hours: Float[Array, " L"]
     capacity: Int[Array, " L"]
+    limit: Int[Array, " L"]
     noise_variance: Float[Array, " L"]
     requires: Bool[Array, "L L"]
     follows: Bool[Array, "L L"]
@@ -119,12 +121,17 @@ def with_room(policy: Policy, state: State) -> State:
 
     For the host: where room runs out the shapes change, and traced code compiles once more.
     """
-    return with_room_for(state, jnp.sum(state.dataset.asked, axis=0) + policy.capacity)
+    answers = jnp.sum(state.dataset.asked, axis=0) + policy.capacity
+    return _moved(state, state.surrogate.with_room([int(count) for count in answers]))
 
 
-def with_room_for(state: State, answers: Array) -> State:
-    """Return the state with room for so many answers at each fidelity; for the host, as `with_room`."""
-    surrogate = state.surrogate.with_room([int(count) for count in answers])
+def sized(state: State, answers: Array) -> State:
+    """Return the state with room for exactly so many answers at each fidelity; for the host, as `with_room`."""
+    return _moved(state, state.surrogate.sized([int(count) for count in answers]))
+
+
+def _moved(state: State, surrogate: AbstractSurrogate) -> State:
+    """Return the state with the same surrogate in another shape."""
     if jax.tree.structure(surrogate) == jax.tree.structure(state.surrogate):
         return state
     grown = eqx.tree_at(lambda s: s.surrogate, state, surrogate)
@@ -139,7 +146,8 @@ def propose(policy: Policy, state: State, key: PRNGKeyArray) -> Proposal:
     """
     start = _Draft(_blank(policy.batch), state.dataset, _foreseen(policy, state), jnp.asarray(True))
     choose = lambda draft: _choose(policy, state, draft, key)  # noqa: E731
-    return jax.lax.while_loop(lambda draft: draft.unfinished, choose, start).proposal
+    # A draft that is finished stays as it is, so that a batch of campaigns may go on until the last one's is.
+    return jax.lax.while_loop(lambda draft: for_any(draft.unfinished), choose, start).proposal
 
 
 def commit(
@@ -165,10 +173,8 @@ def absorb(policy: Policy, state: State, answers: Answers) -> State:
         surrogate = state.surrogate.fit(dataset, grown)
         return surrogate, surrogate.condition(dataset)
 
-    def update() -> tuple[AbstractSurrogate, AbstractBelief]:
-        return state.surrogate, state.surrogate.extend(state.belief, dataset, fresh)
-
-    surrogate, belief = jax.lax.cond(for_any(grown.any()), learn, update)
+    updated = state.surrogate, state.surrogate.extend(state.belief, dataset, fresh)
+    surrogate, belief = replaced_if(grown.any(), learn, updated)
     return State(
         surrogate=surrogate,
         belief=belief,
@@ -215,7 +221,7 @@ def _choose(policy: Policy, state: State, draft: _Draft, key: PRNGKeyArray) -> _
     worth = policy.acquisition(posterior, known_targets(policy, draft.dataset), key)
     options = _options(policy, state, draft.dataset, worth)
     best, fidelity = jnp.unravel_index(jnp.argmax(options.ratio), options.ratio.shape)
-    found = jnp.isfinite(options.ratio[best, fidelity])
+    found = draft.unfinished & jnp.isfinite(options.ratio[best, fidelity])
     bulk = policy.capacity[fidelity] > BULK
     size = min(policy.batch, options.ratio.shape[0])
     # Sorting a large pool takes longer than the rest: only a bulk needs it.
@@ -236,28 +242,35 @@ def _choose(policy: Policy, state: State, draft: _Draft, key: PRNGKeyArray) -> _
     )
     proposal = _written(draft.proposal, columns, use, options.outcome)
     dataset = expect(draft.dataset, candidate, fidelities, policy.noise_variance[fidelities], use)
-    foresee = lambda: posterior.expect(best, fidelity, policy.noise_variance[fidelity]).narrowing  # noqa: E731
-    narrowing = jax.lax.cond(found & ~bulk, foresee, lambda: draft.narrowing)
+    # What the last query tells nobody needs to know.
+    more = found & ~bulk & (proposal.count < policy.batch)
+    foresee = lambda: posterior.expect(best, fidelity, policy.noise_variance[fidelity], more).narrowing  # noqa: E731
+    narrowing = jax.lax.cond(for_any(more), foresee, lambda: draft.narrowing)
     return _Draft(proposal, dataset, narrowing, found & (proposal.count < policy.batch))
 
 
 def _foreseen(policy: Policy, state: State) -> Narrowing:
     """Return what pending answers make of the belief, apart from those that were asked for in bulk."""
-    pending = state.dataset.pending & (policy.capacity <= BULK)
-    candidate, fidelity = jnp.nonzero(pending, size=policy.foreseen, fill_value=0)
-    noise = state.dataset.noise_variance[candidate, fidelity]
-    count = jnp.minimum(jnp.sum(pending), policy.foreseen)
+    pending = (state.dataset.pending & (policy.capacity <= BULK)).ravel()
+    count, fidelities = jnp.minimum(jnp.sum(pending), policy.foreseen), policy.capacity.shape[0]
+    none = Posterior.of(state.belief, policy.foreseen).narrowing
 
-    def foresee(index: Array, narrowing: Narrowing) -> Narrowing:
-        expected = (candidate[index], fidelity[index], noise[index])
-        return Posterior(state.belief, narrowing).expect(*expected).narrowing
+    def foresee(index: Array, foreseen: tuple[Narrowing, Array]) -> tuple[Narrowing, Array]:
+        narrowing, left = foreseen
+        candidate, fidelity = jnp.divmod(jnp.argmax(left), fidelities)
+        noise = state.dataset.noise_variance[candidate, fidelity]
+        posterior = Posterior(state.belief, narrowing).expect(candidate, fidelity, noise, index < count)
+        return posterior.narrowing, left.at[jnp.argmax(left)].set(False)
 
-    return jax.lax.fori_loop(0, count, foresee, Posterior.of(state.belief, policy.foreseen).narrowing)
+    # The loop is inside the branch: laying the belief out for it takes as long as a decision.
+    every = lambda: jax.lax.fori_loop(0, for_all(count), foresee, (none, pending))[0]  # noqa: E731
+    return jax.lax.cond(for_any(count > 0), every, lambda: none)
 
 
 def _options(policy: Policy, state: State, dataset: Dataset, worth: Worth) -> _Options:
     pending, fidelities = dataset.pending, jnp.arange(policy.price_eur.shape[0])
-    working = state.failures < policy.failure_limit
+    further = policy.limit - jnp.sum(dataset.asked, axis=0)
+    working = (state.failures < policy.failure_limit) & (further > 0)
     in_flight = jnp.sum(pending, axis=0)
     committed = state.spent_eur + jnp.sum(in_flight * policy.price_eur)
     # Information is worth its price only while the measurement that it is for can still be paid.
@@ -276,7 +289,8 @@ def _options(policy: Policy, state: State, dataset: Dataset, worth: Worth) -> _O
     screening = policy.capacity > BULK
     open_ = open_ & (screening | ~jnp.any(pending & screening))
     paid = jnp.floor(left / jnp.maximum(policy.price_eur, _FREE))
-    room = jnp.minimum(policy.capacity - in_flight, jnp.clip(paid, 0, pending.shape[0]).astype(jnp.int32))
+    paid = jnp.clip(paid, 0, pending.shape[0]).astype(jnp.int32)
+    room = jnp.minimum(jnp.minimum(policy.capacity - in_flight, further), paid)
     outcome = jnp.select(
         [pending.any(), paying.any() & ~affordable.any(), possible.any()],
         [Outcome.WAITING, Outcome.BUDGET_SPENT, Outcome.NOTHING_PAYS],

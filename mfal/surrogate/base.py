@@ -134,12 +134,16 @@ class Posterior(eqx.Module):
         return jnp.clip(jnp.diagonal(self.own, axis1=1, axis2=2), 0.0)
 
     def expect(
-        self, candidate: Int[Array, ""], fidelity: Int[Array, ""], noise_variance: Float[Array, ""]
+        self,
+        candidate: Int[Array, ""],
+        fidelity: Int[Array, ""],
+        noise_variance: Float[Array, ""],
+        use: Bool[Array, ""] | bool = True,
     ) -> "Posterior":
-        """Return the posterior with one more expected answer; without a free row nothing changes."""
+        """Return the posterior with one more expected answer; nothing changes unless `use`, nor without a free row."""
         was, column = self.narrowing, self.column(candidate, fidelity)
         spread = column[candidate, fidelity]
-        useful = (spread > 0.0) & (was.count < was.expected.shape[0])
+        useful = (spread > 0.0) & (was.count < was.expected.shape[0]) & use
         scale = jnp.where(useful, 1.0 / jnp.sqrt(jnp.where(useful, (1.0 + 1e-9) * spread + noise_variance, 1.0)), 0.0)
         row, level = scale * column, scale * was.level_cross[candidate, fidelity]
         narrowing = Narrowing(
@@ -147,7 +151,7 @@ class Posterior(eqx.Module):
             level_cross=was.level_cross - row[:, :, None] * level,
             level_variance=was.level_variance - level**2,
             expected=was.expected.at[was.count].set(row, mode="drop"),
-            count=was.count + 1,
+            count=was.count + jnp.asarray(use, was.count.dtype),
         )
         return Posterior(self.belief, narrowing)
 
@@ -203,4 +207,11 @@ class AbstractSurrogate(eqx.Module):
         """Return the surrogate with room for so many answers at each fidelity.
 
         Static: a changed shape makes traced code compile once more, so room grows by doubling.
+        """
+
+    @abstractmethod
+    def sized(self, answers: Sequence[int]) -> Self:
+        """Return the surrogate with room for exactly so many answers at each fidelity, where it is known how many come.
+
+        Room that is never used is read all the same.
         """

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from mfal.batching import for_all
 from mfal.dataset import Dataset
 from mfal.surrogate.base import AbstractBelief, AbstractSurrogate, Links
 from mfal.surrogate.coregionalised import Coregionalised
@@ -150,15 +151,14 @@ class JointGP(AbstractSurrogate):
         """Return `belief` with the `fresh` answers of `dataset` added; linear in their number and in the rows."""
         assert isinstance(belief, JointBelief)
         value, noise_variance = dataset.value.ravel(), dataset.noise_variance.ravel()
-        room, always = belief.process.point.shape[0], jnp.ones((), bool)
+        room, count = belief.process.point.shape[0], jnp.sum(fresh)
         found = jnp.nonzero(fresh.ravel(), size=room, fill_value=0)[0]
 
         def taken(k: Array, process: ExactProcess) -> ExactProcess:
-            return process.append(found[k], value[found[k]], noise_variance[found[k]], always)
+            return process.append(found[k], value[found[k]], noise_variance[found[k]], k < count)
 
         # The bound is traced: no number of fresh answers is too many, and none costs more than its own row.
-        free = jnp.minimum(jnp.sum(fresh), room - belief.process.count)
-        process = jax.lax.fori_loop(0, free.astype(jnp.int32), taken, belief.process)
+        process = jax.lax.fori_loop(0, for_all(jnp.minimum(count, room).astype(jnp.int32)), taken, belief.process)
         return JointBelief.of(belief.slope, belief.kernel, process)
 
     def fit(self, dataset: Dataset, grown: Bool[Array, " L"]) -> Self:
@@ -178,6 +178,10 @@ class JointGP(AbstractSurrogate):
         """Return the surrogate with room for so many answers at each fidelity; beliefs from before keep their room."""
         points = self.features.shape[0] * self.prior.level_mean.shape[0]
         return dataclasses.replace(self, rows=room_for(sum(answers), self.rows, points))
+
+    def sized(self, answers: Sequence[int]) -> Self:
+        """Return the surrogate with room for exactly so many answers."""
+        return dataclasses.replace(self, rows=max(sum(answers), 1))
 
     def _loss(self, parameters: Parameters, rows: Rows) -> Float[Array, ""]:
         trend, covariance = self._trend(), _kernel(self.features, parameters).cross(rows.point, rows.point)

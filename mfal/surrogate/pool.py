@@ -11,6 +11,7 @@ from abc import abstractmethod
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.scipy.linalg import cho_solve, solve_triangular
 
 from mfal.surrogate.kernels import AbstractPoolKernel
@@ -132,12 +133,13 @@ class ExactProcess(AbstractProcess):
     def variance(self) -> Float[Array, " points"]:
         """Variance of every point."""
         smooth = jnp.maximum(self.kernel.diagonal() - self.reduction, 0.0)
-        return smooth + jnp.sum((self._leverage() @ self.coefficient_covariance) * self._leverage(), axis=1)
+        return smooth + _quadratic(self._leverage(), self.coefficient_covariance)
 
     def combination(self, points: Int[Array, " s"], weights: Float[Array, " s"]) -> Float[Array, " points"]:
         """Return the covariance of a weighted sum of points with every point."""
-        leverage = self._leverage()
-        smooth = weights @ self.kernel.cross(points) - (self.factor[:, points] @ weights) @ self.factor
+        # Where this is in a loop, XLA would rather transpose all of V before it: for a GPU that is the dearest step.
+        leverage, factor = self._leverage(), with_layout_constraint(self.factor, Layout(major_to_minor=(0, 1)))
+        smooth = weights @ self.kernel.cross(points) - (factor[:, points] @ weights) @ factor
         return smooth + leverage @ (self.coefficient_covariance @ (weights @ leverage[points]))
 
     def block(self, points: Int[Array, " s"]) -> Float[Array, "s s"]:
@@ -294,6 +296,12 @@ def room_for(count: int, room: int, most: int) -> int:
 
 # Keeps the factor positive definite when a noise-free answer repeats what is already known.
 _NUGGET = 1e-9
+
+
+def _quadratic(vectors: Float[Array, "points q"], matrix: Float[Array, "q q"]) -> Float[Array, " points"]:
+    """Return v' M v for each row; column by column, as sums over few columns are slow on a CPU."""
+    columns = range(vectors.shape[1])
+    return sum(vectors[:, a] * matrix[a, b] * vectors[:, b] for a in columns for b in columns)
 
 
 def _pivot(prior: Array, reduction: Array, noise_variance: Array) -> Array:

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from mfal.batching import for_any
+from mfal.batching import for_all, replaced_if
 from mfal.dataset import FAILED, Dataset
 from mfal.surrogate.base import AbstractBelief, AbstractSurrogate
 from mfal.surrogate.fit import TOLERANCE, minimise
@@ -40,7 +40,7 @@ from mfal.surrogate.pool import (
     room_for,
     whiten,
 )
-from mfal.surrogate.recursive_belief import RecursiveBelief, gaps
+from mfal.surrogate.recursive_belief import Ascent, RecursiveBelief, gaps
 from mfal.surrogate.recursive_prior import Parameters, Prior, default_prior
 from mfal.types import Array, Bool, Float, Int
 
@@ -68,10 +68,10 @@ class RecursiveGP(AbstractSurrogate):
 
     def condition(self, dataset: Dataset) -> RecursiveBelief:
         """Return the belief given the observed answers."""
-        levels: tuple[AbstractProcess, ...] = ()
-        for level in range(len(self.rows)):
-            levels = (*levels, self._process(level, dataset, levels))
-        return RecursiveBelief.of(levels, dataset)
+        ascent = Ascent.start(self.features.shape[0])
+        for _ in self.rows:
+            ascent = ascent.up(self._process(dataset, ascent), dataset)
+        return ascent.belief()
 
     def extend(self, belief: AbstractBelief, dataset: Dataset, fresh: Bool[Array, "n L"]) -> RecursiveBelief:
         """Return `belief` with a few fresh answers added at the cost of a rank-1 update each.
@@ -84,17 +84,15 @@ class RecursiveGP(AbstractSurrogate):
         # Rows are as they were taken up: with the gaps and the slopes' prior of that time.
         anew = jnp.any(jnp.sum(fresh, axis=0) > _FEW) | gaps(dataset).any()
         anew = anew | jnp.any(belief.kept < 1.0) | self._outdated(belief, dataset)
-        return jax.lax.cond(
-            for_any(anew), lambda: self.condition(dataset), lambda: self._append(belief, dataset, fresh)
-        )
+        return replaced_if(anew, lambda: self.condition(dataset), self._append(belief, dataset, fresh))
 
     def fit(self, dataset: Dataset, grown: Bool[Array, " L"]) -> "RecursiveGP":
         """Return the surrogate at its maximum a posteriori, level by level; only those that have `grown`."""
-        fitted, levels = self, ()
+        fitted, ascent = self, Ascent.start(self.features.shape[0])
         for level in range(len(self.rows)):
-            again = lambda old=fitted, at=level, below=levels: old._fit_level(at, dataset, below)  # noqa: E731
+            again = lambda old=fitted, below=ascent: old._fit_level(dataset, below)  # noqa: E731
             fitted = jax.lax.cond(grown[level], again, lambda old=fitted: old)
-            levels = (*levels, fitted._process(level, dataset, levels))
+            ascent = ascent.up(fitted._process(dataset, ascent), dataset)
         return fitted
 
     def with_room(self, answers: Sequence[int]) -> "RecursiveGP":
@@ -102,6 +100,15 @@ class RecursiveGP(AbstractSurrogate):
         size = self.features.shape[0]
         rows = tuple(
             room if points is not None else room_for(count, room, size)
+            for count, room, points in zip(answers, self.rows, self.inducing, strict=True)
+        )
+        return dataclasses.replace(self, rows=rows)
+
+    def sized(self, answers: Sequence[int]) -> "RecursiveGP":
+        """Return the surrogate with room for exactly so many answers at each fidelity."""
+        size = self.features.shape[0]
+        rows = tuple(
+            room if points is not None else min(max(count, 1), size)
             for count, room, points in zip(answers, self.rows, self.inducing, strict=True)
         )
         return dataclasses.replace(self, rows=rows)
@@ -123,18 +130,17 @@ class RecursiveGP(AbstractSurrogate):
             ((vector - centre) / sd) ** 2
         )
 
-    def level_problem(
-        self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...], size: int
-    ) -> tuple[Rows, Trend, Array]:
+    def level_problem(self, dataset: Dataset, below: Ascent, size: int) -> tuple[Rows, Trend, Array]:
         """Return rows, trend and inputs from which the hyper-parameters of a level are learnt."""
-        trend, inputs = self._trend(level, dataset, levels), self._inputs(level, dataset, levels)
-        rows = self._rows(level, dataset, levels, trend, size)
+        trend, inputs = self._trend(dataset, below), self._inputs(below)
+        rows = self._rows(dataset, below, trend, size)
         local = Rows(jnp.arange(size, dtype=jnp.int32), rows.value, rows.noise_variance, rows.used)
         return local, Trend(trend.basis[rows.point], trend.mean, trend.variance), inputs[rows.point]
 
-    def _fit_level(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> "RecursiveGP":
+    def _fit_level(self, dataset: Dataset, below: Ascent) -> "RecursiveGP":
+        level = below.level
         size = min(_FIT_ROWS, self.features.shape[0], self.rows[level])
-        rows, trend, inputs = self.level_problem(level, dataset, levels, size)
+        rows, trend, inputs = self.level_problem(dataset, below, size)
         current, centre = _vector(self.parameters, level), _vector(self.prior.mean, level)
         starts = jnp.stack([current, centre.at[:-2].add(-0.7)])
         best = minimise(lambda vector: self.loss(vector, level, rows, trend, inputs), starts, TOLERANCE)
@@ -144,32 +150,32 @@ class RecursiveGP(AbstractSurrogate):
             self.parameters.log_individual.at[level].set(best[-1]),
         )
         fitted = eqx.tree_at(lambda surrogate: surrogate.parameters, self, parameters)
-        return fitted._with_inducing(level, dataset, levels)
+        return fitted._with_inducing(below)
 
-    def _with_inducing(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> "RecursiveGP":
+    def _with_inducing(self, below: Ascent) -> "RecursiveGP":
+        level = below.level
         points = self.inducing[level]
         if points is None:
             return self
-        chosen = choose_inducing(self._kernel(level, dataset, levels), self.order[:_SUBSET], points.shape[0])
+        chosen = choose_inducing(self._kernel(below), self.order[:_SUBSET], points.shape[0])
         inducing = (*self.inducing[:level], chosen, *self.inducing[level + 1 :])
         return eqx.tree_at(lambda surrogate: surrogate.inducing, self, inducing, is_leaf=lambda leaf: leaf is None)
 
-    def _process(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> AbstractProcess:
-        kernel, trend = self._kernel(level, dataset, levels), self._trend(level, dataset, levels)
+    def _process(self, dataset: Dataset, below: Ascent) -> AbstractProcess:
+        kernel, trend, level = self._kernel(below), self._trend(dataset, below), below.level
         points = self.inducing[level]
         if points is None:
-            return condition(kernel, trend, self._rows(level, dataset, levels, trend, self.rows[level]))
+            return condition(kernel, trend, self._rows(dataset, below, trend, self.rows[level]))
         column = (dataset.observed[:, level], dataset.value[:, level], dataset.noise_variance[:, level])
         return condition_inducing(kernel, trend, *column, points)
 
     def _append(self, belief: RecursiveBelief, dataset: Dataset, fresh: Bool[Array, "n L"]) -> RecursiveBelief:
-        levels: tuple[AbstractProcess, ...] = ()
+        ascent = Ascent.start(self.features.shape[0])
         for level, process in enumerate(belief.levels):
             if isinstance(process, ExactProcess):
-                process = process.with_basis(self._trend(level, dataset, levels).basis)
-            process = _appended(process, dataset, level, fresh[:, level])
-            levels = (*levels, process)
-        return RecursiveBelief.of(levels, dataset)
+                process = process.with_basis(self._trend(dataset, ascent).basis)
+            ascent = ascent.up(_appended(process, dataset, level, fresh[:, level]), dataset)
+        return ascent.belief()
 
     def _outdated(self, belief: RecursiveBelief, dataset: Dataset) -> Bool[Array, ""]:
         """Return whether a source has been left out or taken in since."""
@@ -180,30 +186,29 @@ class RecursiveGP(AbstractSurrogate):
         ]
         return jnp.any(jnp.array(changed))
 
-    def _kernel(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> SmoothAndIndividual:
+    def _kernel(self, below: Ascent) -> SmoothAndIndividual:
+        level = below.level
         return SmoothAndIndividual(
-            self._inputs(level, dataset, levels),
+            self._inputs(below),
             self.parameters.log_lengthscale[level],
             self.parameters.log_amplitude[level],
             self.parameters.log_individual[level],
         )
 
-    def _inputs(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> Float[Array, "n D"]:
+    def _inputs(self, below: Ascent) -> Float[Array, "n D"]:
         if not self.nonlinear:
             return self.features
-        below = self._below(dataset, levels) / self.prior.typical_spread[:level]
-        unused = jnp.zeros((self.features.shape[0], len(self.rows) - 1 - level))
-        return jnp.column_stack([self.features, below, unused])
+        shifted = self._shifted(below) / self.prior.typical_spread[: below.level]
+        unused = jnp.zeros((self.features.shape[0], len(self.rows) - 1 - below.level))
+        return jnp.column_stack([self.features, shifted, unused])
 
-    def _below(self, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> Float[Array, "n j"]:
+    def _shifted(self, below: Ascent) -> Float[Array, "n j"]:
         """Return the means below, from their typical values."""
-        if not levels:
-            return jnp.zeros((self.features.shape[0], 0))
-        return RecursiveBelief.of(levels, dataset).mean - self.prior.typical_value[: len(levels)]
+        return below.means - self.prior.typical_value[: below.level]
 
-    def _trend(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...]) -> Trend:
-        basis = jnp.column_stack([jnp.ones(self.features.shape[0]), self._below(dataset, levels)])
-        return Trend(basis, *self._coefficients(level, dataset))
+    def _trend(self, dataset: Dataset, below: Ascent) -> Trend:
+        basis = jnp.column_stack([jnp.ones(self.features.shape[0]), self._shifted(below)])
+        return Trend(basis, *self._coefficients(below.level, dataset))
 
     def _coefficients(self, level: int, dataset: Dataset) -> tuple[Array, Array]:
         """Return mean and variance of level and slopes beforehand; a source that only fails has no slope."""
@@ -212,21 +217,22 @@ class RecursiveGP(AbstractSurrogate):
         sd = jnp.concatenate([self.prior.level_sd[level][None], alive * self.prior.slope_sd[level, :level]])
         return mean, sd**2
 
-    def _rows(self, level: int, dataset: Dataset, levels: tuple[AbstractProcess, ...], trend: Trend, size: int) -> Rows:
+    def _rows(self, dataset: Dataset, below: Ascent, trend: Trend, size: int) -> Rows:
         """Return a level's answers; those with a gap below carry the variance that the gap leaves."""
+        level = below.level
         column = (dataset.observed[:, level], dataset.value[:, level], dataset.noise_variance[:, level])
         rows = gather(*column, self.order, size)
         if level == 0:
             return rows
-        below = RecursiveBelief.of(levels, dataset).own[rows.point]
-        kernel = self._kernel(level, dataset, levels)
+        missing = below.own[rows.point]
+        kernel = self._kernel(below)
         covariance = kernel.cross(rows.point, rows.point)
         slopes, spread = trend.mean[1:], jnp.diag(trend.variance[1:])
         for _ in range(_ROUNDS):
-            widened = _widened(rows, below, slopes, spread)
+            widened = _widened(rows, missing, slopes, spread)
             mean, spread = coefficients(trend, *whiten(covariance, trend, widened)[1:])
             slopes, spread = mean[1:], spread[1:, 1:]
-        return _widened(rows, below, slopes, spread)
+        return _widened(rows, missing, slopes, spread)
 
 
 def recursive_surrogate(
@@ -276,14 +282,18 @@ def _dead(dataset: Dataset) -> Bool[Array, " L"]:
 
 
 def _appended(process: AbstractProcess, dataset: Dataset, level: int, fresh: Bool[Array, " n"]) -> AbstractProcess:
-    found = jnp.nonzero(fresh, size=_FEW, fill_value=0)[0]
-    value, noise = dataset.value[found, level], dataset.noise_variance[found, level]
-    use = jnp.arange(_FEW) < jnp.sum(fresh)
+    value, noise, count = dataset.value[:, level], dataset.noise_variance[:, level], jnp.sum(fresh)
     if isinstance(process, InducingProcess):
-        return process.append(found, value, noise, use)
+        found = jnp.nonzero(fresh, size=_FEW, fill_value=0)[0]
+        return process.append(found, value[found], noise[found], jnp.arange(_FEW) < count)
     assert isinstance(process, ExactProcess)
-    add = lambda at, grown: grown.append(found[at], value[at], noise[at], use[at])  # noqa: E731
-    return jax.lax.fori_loop(0, jnp.sum(fresh), add, process)
+
+    def add(index: Array, grown: tuple[ExactProcess, Array]) -> tuple[ExactProcess, Array]:
+        process, left = grown
+        found = jnp.argmax(left)
+        return process.append(found, value[found], noise[found], index < count), left.at[found].set(False)
+
+    return jax.lax.fori_loop(0, for_all(jnp.minimum(count, _FEW)), add, (process, fresh))[0]
 
 
 def _widened(rows: Rows, below: Float[Array, "rows j j"], slopes: Array, spread: Array) -> Rows:

@@ -1,5 +1,8 @@
 """What recursive co-kriging believes: one process a fidelity, mixed by the slopes on those before it."""
 
+from collections.abc import Iterable
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -33,26 +36,6 @@ class RecursiveBelief(AbstractBelief):
     mixing: Float[Array, "L L L"]
     kept: Float[Array, "n L"]
     rest: Float[Array, "n L"]
-
-    @staticmethod
-    def of(levels: tuple[AbstractProcess, ...], dataset: Dataset) -> "RecursiveBelief":
-        """Return the belief that the processes amount to, given the answers that they were conditioned on."""
-        mixing, exposed = _mixing(levels), gaps(dataset)
-        own = jnp.einsum("lmj,jn->nlm", mixing, jnp.stack([process.variance for process in levels]))
-        mean = jnp.stack([process.mean for process in levels], axis=1)
-        kept, rest = jnp.ones_like(mean), jnp.zeros_like(mean)
-        for level, process in enumerate(levels):
-            unknown = jnp.einsum("ab,nab->n", _second(process), own[:, :level, :level])
-            use, noise = exposed[:, level] & (unknown > 0.0), dataset.noise_variance[:, level]
-            # Of y - E[p] the process p left unexplained, noise and gap have their shares.
-            share = jnp.where(use, noise / (noise + jnp.where(use, unknown, 1.0)), 1.0)
-            answered = share * mean[:, level] + (1.0 - share) * dataset.value[:, level]
-            mean = mean.at[:, level].set(jnp.where(use, answered, mean[:, level]))
-            kept = kept.at[:, level].set(share)
-            rest = rest.at[:, level].set(share * (1.0 - share) * unknown)
-            own = own.at[:, level].multiply(share[:, None]).at[:, :, level].multiply(share[:, None])
-            own = own.at[:, level, level].add(rest[:, level])
-        return RecursiveBelief(levels=levels, mean=mean, own=own, mixing=mixing, kept=kept, rest=rest)
 
     def combination(
         self, candidates: Int[Array, " s"], fidelity: Int[Array, ""], weights: Float[Array, " s"]
@@ -105,11 +88,98 @@ class RecursiveBelief(AbstractBelief):
         return Links(levels, jnp.sqrt(jnp.clip(variance, 0.0)), mean, sd)
 
 
+class Ascent(eqx.Module):
+    """What is believed of the first fidelities, one after the other: all that the next one builds on.
+
+    Kept by columns over the pool, one array a fidelity or a pair of them: sums over a short last axis are slow.
+
+    Attributes:
+        levels: processes so far.
+        mean: of each fidelity.
+        shared: covariance that the processes give to each pair, the later fidelity first.
+        kept: see `RecursiveBelief`.
+        rest: likewise.
+        nested: candidates whose answers so far are all exact and in hand.
+    """
+
+    levels: tuple[AbstractProcess, ...]
+    mean: tuple[Float[Array, " n"], ...]
+    shared: tuple[tuple[Float[Array, " n"], ...], ...]
+    kept: tuple[Float[Array, " n"], ...]
+    rest: tuple[Float[Array, " n"], ...]
+    nested: Bool[Array, " n"]
+
+    @staticmethod
+    def start(candidates: int) -> "Ascent":
+        """Return the ascent before the first fidelity."""
+        return Ascent((), (), (), (), (), jnp.ones(candidates, bool))
+
+    @property
+    def level(self) -> int:
+        """Index of the fidelity that comes next."""
+        return len(self.levels)
+
+    @property
+    def means(self) -> Float[Array, "n j"]:
+        """Means so far."""
+        return jnp.stack(self.mean, axis=1) if self.mean else jnp.zeros((self.nested.shape[0], 0))
+
+    @property
+    def own(self) -> Float[Array, "n j j"]:
+        """Covariance between the fidelities so far of one candidate."""
+        size = range(len(self.levels))
+        rows = [jnp.stack([self._own(a, b) for b in size], axis=1) for a in size]
+        return jnp.stack(rows, axis=1) if rows else jnp.zeros((self.nested.shape[0], 0, 0))
+
+    def up(self, process: AbstractProcess, dataset: Dataset) -> "Ascent":
+        """Return the ascent with the process of the next fidelity, given the answers that it was conditioned on."""
+        level = self.level
+        slopes, second, lower = process.coefficient_mean[1:], _second(process), range(level)
+        cross = [_sum(slopes[a] * self._shared(a, b) for a in lower) for b in lower]
+        spread = process.variance + _sum(second[a, b] * self._shared(a, b) for a in lower for b in lower)
+        unknown = _sum(second[a, b] * self._own(a, b) for a in lower for b in lower)
+        observed, noise = dataset.observed[:, level], dataset.noise_variance[:, level]
+        use = observed & ~self.nested & (unknown > 0.0)
+        # Of y - E[p] the process p left unexplained, noise and gap have their shares.
+        share = jnp.where(use, noise / (noise + jnp.where(use, unknown, 1.0)), 1.0)
+        mean = jnp.where(use, share * process.mean + (1.0 - share) * dataset.value[:, level], process.mean)
+        return Ascent(
+            levels=(*self.levels, process),
+            mean=(*self.mean, mean),
+            shared=(*self.shared, (*cross, spread)),
+            kept=(*self.kept, share),
+            rest=(*self.rest, share * (1.0 - share) * unknown),
+            nested=self.nested & observed & (noise == 0.0),
+        )
+
+    def belief(self) -> RecursiveBelief:
+        """Return the belief that the processes amount to."""
+        return RecursiveBelief(
+            levels=self.levels,
+            mean=self.means,
+            own=self.own,
+            mixing=_mixing(self.levels),
+            kept=jnp.stack(self.kept, axis=1),
+            rest=jnp.stack(self.rest, axis=1),
+        )
+
+    def _shared(self, first: int, second: int) -> Float[Array, " n"]:
+        return self.shared[max(first, second)][min(first, second)]
+
+    def _own(self, first: int, second: int) -> Float[Array, " n"]:
+        own = self._shared(first, second) * self.kept[first] * self.kept[second]
+        return own + self.rest[first] if first == second else own
+
+
 def gaps(dataset: Dataset) -> Bool[Array, "n L"]:
     """Return the answers below which not all answers are exact and in hand."""
     exact = dataset.observed & (dataset.noise_variance == 0.0)
     below = jnp.cumprod(jnp.pad(exact, ((0, 0), (1, 0)), constant_values=True)[:, :-1], axis=1)
     return dataset.observed & (below == 0)
+
+
+def _sum(terms: Iterable[Array]) -> Array:
+    return sum(terms, jnp.zeros(()))
 
 
 def _second(process: AbstractProcess) -> Float[Array, "j j"]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from mfal.batching import for_any
-from mfal.campaign.policy import Policy, State, absorb, commit, propose, with_room_for
+from mfal.campaign.policy import Policy, State, absorb, commit, propose, sized
 from mfal.dataset import Answers
 from mfal.types import Array, Bool, Float, Int, PRNGKeyArray
 from mfal.whatif.world import AbstractWorld
@@ -106,7 +106,7 @@ class Trace(eqx.Module):
 
 
 def simulate(
-    policy: Policy, start: Start, world: AbstractWorld, aim: Aim, key: PRNGKeyArray, steps: int
+    policy: Policy, start: Start, world: AbstractWorld, aim: Aim, key: PRNGKeyArray, steps: int, refit_every: int = 0
 ) -> tuple[State, Trace]:
     """Return the last state and the trace of a campaign.
 
@@ -117,16 +117,23 @@ def simulate(
         aim: what the campaign is judged by.
         key: of the campaign; a live one has ``jax.random.key(seed)``.
         steps: decisions at most.
+        refit_every: decisions after which hyper-parameters are fitted that are frozen otherwise; 0 for never.
     """
-    begin = _Course(start.state, start.flights, start.hours, jnp.zeros((), bool))
+    course = _Course(start.state, start.flights, start.hours, jnp.zeros((), bool))
+    blank = jax.eval_shape(lambda: _record(policy, course, _Asked.nothing(policy.batch), aim))
+    trace = jax.tree.map(lambda leaf: jnp.zeros((steps, *leaf.shape), leaf.dtype), blank)
 
-    def step(course: _Course, index: Array) -> tuple[_Course, Trace]:
-        go = lambda: _advanced(policy, world, course, jax.random.fold_in(key, start.decisions + index))  # noqa: E731
-        course, asked = jax.lax.cond(for_any(~course.stopped), go, lambda: (course, _Asked.nothing(policy.batch)))
-        return course, _record(policy, course, asked, aim)
+    def step(flow: _Flow) -> _Flow:
+        course = _with_refit(flow.course, flow.step, refit_every) if refit_every else flow.course
+        course, asked = _advanced(policy, world, course, jax.random.fold_in(key, start.decisions + flow.step))
+        now = _record(policy, course, asked, aim)
+        trace = jax.tree.map(lambda past, one: past.at[flow.step].set(one), flow.trace, now)
+        return _Flow(course, trace, flow.step + 1)
 
-    last, trace = jax.lax.scan(step, begin, jnp.arange(steps))
-    return last.state, trace
+    # A campaign that has stopped stays as it is, so that a batch of them may go on until the last one's end.
+    unfinished = lambda flow: for_any(~flow.course.stopped) & (flow.step < steps)  # noqa: E731
+    end = jax.lax.while_loop(unfinished, step, _Flow(course, trace, jnp.zeros((), jnp.int32)))
+    return end.course.state, _held(end.trace, end.step)
 
 
 def first_moment(policy: Policy, state: State) -> Start:
@@ -134,20 +141,22 @@ def first_moment(policy: Policy, state: State) -> Start:
     return Start(state, Flights.none(policy.batch), jnp.zeros(()), jnp.zeros((), jnp.int32))
 
 
-def prepared(policy: Policy, start: Start, frozen: bool) -> Start:
-    """Return the start with room for all that the budget can buy.
+def prepared(policy: Policy, start: Start, steps: int, frozen: bool) -> Start:
+    """Return the start with room for all that can be asked, and no more.
 
     Args:
         policy: rules of the campaign.
         start: of a campaign.
+        steps: decisions at most.
         frozen: hyper-parameters stay as they are; else they are fitted whenever a live campaign would.
     """
     state = start.state
     size = state.dataset.status.shape[0]
     left = jnp.maximum(policy.budget_eur - state.spent_eur, 0.0) / jnp.maximum(policy.price_eur, _FREE)
-    most = jnp.minimum(jnp.sum(state.dataset.asked, axis=0) + left, 1.0 * size)
+    more = jnp.minimum(left, 1.0 * steps * policy.batch)
+    most = jnp.minimum(jnp.sum(state.dataset.asked, axis=0) + more, 1.0 * size)
     fitted_at = jnp.full_like(state.fitted_at, _NEVER) if frozen else state.fitted_at
-    roomy = eqx.tree_at(lambda s: s.fitted_at, with_room_for(state, most), fitted_at)
+    roomy = eqx.tree_at(lambda s: s.fitted_at, sized(state, most), fitted_at)
     return Start(roomy, start.flights, start.hours, start.decisions)
 
 
@@ -169,6 +178,12 @@ class _Course(eqx.Module):
     stopped: Bool[Array, ""]
 
 
+class _Flow(eqx.Module):
+    course: _Course
+    trace: Trace
+    step: Int[Array, ""]
+
+
 # Answers at which hyper-parameters that are frozen were last fitted.
 _NEVER = 2**30
 _FREE = 1e-9
@@ -186,6 +201,19 @@ def _advanced(policy: Policy, world: AbstractWorld, course: _Course, key: PRNGKe
     hours, landed = jnp.where(stopped, course.hours, due), flights.used & (flights.due_hours == due)
     state = absorb(policy, state, _answers(policy, world, flights, landed, hours))
     return _Course(state, flights.without(landed), hours, stopped), asked
+
+
+def _with_refit(course: _Course, step: Int[Array, ""], every: int) -> _Course:
+    """Return the course with hyper-parameters that `absorb` takes for never fitted where it is their turn."""
+    fitted_at = jnp.full_like(course.state.fitted_at, jnp.where((step + 1) % every == 0, 0, _NEVER))
+    return eqx.tree_at(lambda course: course.state.fitted_at, course, fitted_at)
+
+
+def _held(trace: Trace, steps: Int[Array, ""]) -> Trace:
+    """Return the trace with the last of so many steps repeated until its end; there nothing is asked any more."""
+    index = jnp.arange(trace.stopped.shape[0])
+    last = jax.tree.map(lambda leaf: leaf[jnp.minimum(index, steps - 1)], trace)
+    return eqx.tree_at(lambda trace: trace.count, last, jnp.where(index < steps, last.count, 0))
 
 
 def _answers(

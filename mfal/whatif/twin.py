@@ -1,12 +1,52 @@
-"""Worlds that a campaign may find itself in, drawn from what it believes now."""
+"""Worlds that a campaign may find itself in: drawn from what it believes now, or as they were recorded."""
 
+from abc import abstractmethod
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from mfal.campaign.policy import Policy, State
 from mfal.dataset import FAILED, OBSERVED
 from mfal.types import Array, Float, PRNGKeyArray
-from mfal.whatif.world import Table
+from mfal.whatif.world import AbstractWorld, Table
+
+
+class AbstractTwin(eqx.Module):
+    """Draws the worlds of a study."""
+
+    @abstractmethod
+    def draw(self, policy: Policy, state: State, count: int, key: PRNGKeyArray) -> AbstractWorld:
+        """Return worlds stacked along the first axis; the same key, the same worlds.
+
+        Args:
+            policy: gives noise and target.
+            state: in which the campaigns begin.
+            count: worlds.
+            key: for the draws.
+        """
+
+
+class PosteriorTwin(AbstractTwin):
+    """Worlds from the belief in which the campaigns begin: what may come next."""
+
+    def draw(self, policy: Policy, state: State, count: int, key: PRNGKeyArray) -> Table:
+        """Return worlds drawn from the posterior."""
+        return draw_worlds(policy, state, count, key)
+
+
+class ReplayTwin(AbstractTwin):
+    """The one world of recorded answers, for every campaign.
+
+    Attributes:
+        world: not stacked.
+    """
+
+    world: Table
+
+    def draw(self, policy: Policy, state: State, count: int, key: PRNGKeyArray) -> Table:
+        """Return the same world so many times."""
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), self.world)
 
 
 def draw_worlds(policy: Policy, state: State, count: int, key: PRNGKeyArray) -> Table:

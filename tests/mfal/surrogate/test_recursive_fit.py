@@ -10,6 +10,7 @@ import pytest
 
 from mfal.dataset import EMPTY, FAILED, OBSERVED, Dataset
 from mfal.surrogate.recursive import RecursiveGP, _vector, recursive_surrogate
+from mfal.surrogate.recursive_belief import Ascent
 
 D = 2
 
@@ -54,12 +55,12 @@ def learnt(model, data):
 @eqx.filter_jit
 def losses(model, fitted, data):
     """Return each level's loss before and after a fit, given what lies below after it."""
-    levels, before, after = (), [], []
+    ascent, before, after = Ascent.start(model.features.shape[0]), [], []
     for level in range(len(model.rows)):
-        rows, trend, inputs = fitted.level_problem(level, data, levels, model.features.shape[0])
+        rows, trend, inputs = fitted.level_problem(data, ascent, model.features.shape[0])
         for values, one in ((before, model), (after, fitted)):
             values.append(one.loss(_vector(one.parameters, level), level, rows, trend, inputs))
-        levels = (*levels, fitted._process(level, data, levels))
+        ascent = ascent.up(fitted._process(data, ascent), data)
     return jnp.array(before), jnp.array(after)
 
 
@@ -86,8 +87,10 @@ def test_fit_lowers_the_loss_of_every_level(seed, nonlinear):
 def test_gradient_of_the_loss_agrees_with_finite_differences(level):
     x, cheap, target, observed = world(0)
     model, data = surrogate(x), tables(observed, np.column_stack([cheap, target]))
-    levels = condition(model, data).levels[:level]
-    rows, trend, inputs = eqx.filter_jit(RecursiveGP.level_problem)(model, level, data, levels, 32)
+    ascent = Ascent.start(model.features.shape[0])
+    for process in condition(model, data).levels[:level]:
+        ascent = ascent.up(process, data)
+    rows, trend, inputs = eqx.filter_jit(RecursiveGP.level_problem)(model, data, ascent, 32)
     value = jax.jit(lambda vector: model.loss(vector, level, rows, trend, inputs))
     point, step = _vector(model.parameters, level) + 0.1, 1e-5
     ours = np.asarray(jax.jit(jax.grad(value))(point))

@@ -80,7 +80,7 @@ def test_the_same_queries_as_the_live_campaign(tmp_path, options):
     rules = build_rules(chosen)
     values = TRUTH.copy()
     values[[rules.pool.index(name) for name in options.get("failing", [])], 1] = np.nan
-    start = prepared(rules.policy, first_moment(rules.policy, rules.first), frozen=False)
+    start = prepared(rules.policy, first_moment(rules.policy, rules.first), frozen=False, steps=STEPS)
     simulated, last, trace = simulated_from(rules, start, values)
     assert [part for part in simulated if part] == [part for part in asked if part]
     assert trace.stopped[-1], "within so many steps the campaign ends"
@@ -101,7 +101,7 @@ def test_a_campaign_goes_on_as_the_live_one_did(tmp_path):
     rules = build_rules(config())
     progress = fold(rules, events[: decisions[3]])
     assert progress.flights, "otherwise this tests nothing"
-    start = prepared(rules.policy, begin(rules, progress), frozen=False)
+    start = prepared(rules.policy, begin(rules, progress), frozen=False, steps=STEPS)
     simulated, _, trace = simulated_from(rules, start, TRUTH)
     assert [part for part in simulated if part] == [part for part in asked[3:] if part]
     assert trace.hours[0] > progress.hours

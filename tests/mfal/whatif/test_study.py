@@ -10,7 +10,7 @@ from mfal.campaign.build import build_rules
 from mfal.campaign.goal import Goal, goal
 from mfal.dataset import FAILED, OBSERVED
 from mfal.errors import StudyError
-from mfal.whatif import study as studies
+from mfal.whatif import spread
 from mfal.whatif.bands import chances, hits_by_budget, hits_by_hour
 from mfal.whatif.simulate import first_moment
 from mfal.whatif.study import Outcomes, aim, study
@@ -75,7 +75,7 @@ def by_hand():
     """Two campaigns of three steps."""
     spent, hours = jnp.array([[10.0, 20.0, 20.0], [10.0, 30.0, 40.0]]), jnp.array([[1.0, 2.0, 2.0], [1.0, 3.0, 9.0]])
     hits, stopped = jnp.array([[0, 1, 1], [1, 1, 3]]), jnp.array([[False, False, True], [False, False, False]])
-    return Outcomes(spent, hours, hits, -1.0 * hits, jnp.zeros((2, 3, 2), int), stopped)
+    return Outcomes(spent, hours, hits, -1.0 * hits, jnp.zeros((2, 3, 2), int), stopped, jnp.zeros(2))
 
 
 def test_outcomes_are_counted_at_the_money_and_the_time_asked_for():
@@ -89,11 +89,11 @@ def test_outcomes_are_counted_at_the_money_and_the_time_asked_for():
     assert by_hand().finished == 0.5
 
 
-def test_a_study_spends_within_the_budget_and_repeats_itself(rules, monkeypatch):
-    monkeypatch.setattr(studies, "TOGETHER", 4)
+def test_a_study_spends_within_the_budget_and_repeats_itself(rules, monkeypatch, tmp_path):
+    monkeypatch.setattr(spread, "ON_PROCESSOR", 4)
     start, done = first_moment(rules.policy, rules.first), []
     first = study(rules.policy, start, goal(synthetic.config()), 6, 30, 0, done.append)
-    again = study(rules.policy, start, goal(synthetic.config()), 6, 30, 0)
+    again = study(rules.policy, start, goal(synthetic.config()), 6, 30, 0, folder=tmp_path)
     jax.tree.map(np.testing.assert_array_equal, first, again)
     assert done == [4, 6]
     assert first.spent_eur.shape == (6, 30) and first.finished == 1.0
@@ -101,6 +101,24 @@ def test_a_study_spends_within_the_budget_and_repeats_itself(rules, monkeypatch)
     spent, hits = np.asarray(first.spent_eur), np.asarray(first.hits)
     assert np.all(np.diff(spent, axis=1) >= 0.0) and np.all(np.diff(hits, axis=1) >= 0)
     assert len({tuple(row) for row in spent.tolist()}) > 1, "worlds differ"
+    goes_on_where_it_was(rules, start, first, tmp_path)
+
+
+def goes_on_where_it_was(rules, start, first, folder):
+    """Parts that are there are read, missing ones simulated; parts of another study or half a part are refused."""
+    kept = folder / "part-000000004.npz"
+    parts = sorted(path.name for path in folder.glob("*.npz"))
+    assert parts == ["part-000000000.npz", kept.name]
+    kept.unlink()
+    stamp = (folder / parts[0]).stat().st_mtime_ns
+    call = lambda seed=0: study(rules.policy, start, goal(synthetic.config()), 6, 30, seed, folder=folder)  # noqa: E731
+    jax.tree.map(np.testing.assert_array_equal, first, call())
+    assert kept.exists() and (folder / parts[0]).stat().st_mtime_ns == stamp
+    with pytest.raises(StudyError, match="another study"):
+        call(seed=1)
+    kept.write_bytes(kept.read_bytes()[:100])
+    with pytest.raises(StudyError, match="not a whole part"):
+        call()
 
 
 @pytest.mark.parametrize(
