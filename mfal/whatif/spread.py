@@ -21,6 +21,8 @@ Tree = TypeVar("Tree")
 ON_PROCESSOR, LOTS = 32, 8
 # On an accelerator: more are no faster.
 ON_ACCELERATOR = 16384
+# Parts at once on an accelerator: one is simulated while the other comes home.
+AHEAD = 2
 # Working memory beside what a campaign carries, as a multiple of it (measured: 1.6 to 2.2), and the share of the
 # device's memory that may be filled.
 WORKING, SHARE = 3.0, 0.7
@@ -61,10 +63,11 @@ def batches(carried: Any, campaigns: int, single: bool) -> Batches:
         workers = max(1, os.cpu_count() or 1)
         lots = min(LOTS, -(-campaigns // (ON_PROCESSOR * workers)))
         return Batches(campaigns, lots * ON_PROCESSOR, ON_PROCESSOR, 1, workers, single)
-    fits = int(SHARE * _memory(devices[0]) / (WORKING * bytes_of(carried) * (0.5 if single else 1.0)))
+    each = AHEAD * WORKING * bytes_of(carried) * (0.5 if single else 1.0)
+    fits = int(SHARE * _memory(devices[0]) / each)
     wanted = -(-campaigns // len(devices))
     size = max(1, min(fits, ON_ACCELERATOR, wanted))
-    return Batches(campaigns, size, size, len(devices), 1, single)
+    return Batches(campaigns, size, size, len(devices), AHEAD, single)
 
 
 def bytes_of(carried: Any) -> int:

@@ -21,8 +21,8 @@ def test_as_many_campaigns_as_the_memory_holds(monkeypatch, memory, count):
     device = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": memory})
     monkeypatch.setattr(spread.jax, "local_devices", lambda: [device] * count)
     plan = batches(CARRIED, 1_000_000, single=False)
-    assert plan.size * bytes_of(CARRIED) * spread.WORKING <= memory
-    assert (plan.size + 1) * bytes_of(CARRIED) * spread.WORKING > spread.SHARE * memory
+    each = spread.AHEAD * spread.WORKING * bytes_of(CARRIED)
+    assert plan.size * each <= spread.SHARE * memory < (plan.size + 1) * each
     assert plan.devices == count and len(plan.starts) == -(-1_000_000 // (plan.size * count))
     assert batches(CARRIED, 1_000_000, single=True).size >= 2 * plan.size
     assert batches(CARRIED, 7, single=False).size == min(plan.size, -(-7 // count))
