@@ -39,9 +39,9 @@ def _beside_botorch(campaigns_per_min: float, smoke: bool) -> dict[str, Any]:
 
 
 def _calibration(smoke: bool) -> dict[str, Any]:
-    from benchmarks.whatif.calibration import measure_calibration
+    from benchmarks.whatif.coverage import measure_coverage
 
     try:
-        return measure_calibration(smoke)
+        return measure_coverage(smoke)
     except (UnavailableError, ImportError):
         return {}

@@ -73,8 +73,8 @@ class JointMaxima(AbstractMaxima):
 
 
 _LEVELS = np.array([0.25, 0.5, 0.75])
-# Newton steps on log(-log P), close to a straight line, end after four or five and leave the square of the last; halvings
-# of the bracket are the rest.
+# Newton steps on log(-log P), close to a straight line, end after four or five and leave the square of the last;
+# halvings of the bracket are the rest.
 _STEPS, _CLOSE = 60, 1e-5
 
 

@@ -35,7 +35,7 @@ def build_policy(config: CampaignConfig, pool: Pool) -> Policy:
         noise_variance=_per_rung(ladder, "noise_sd") ** 2,
         requires=jnp.array([[name in rung.requires for name in ladder.names] for rung in rungs]),
         follows=jnp.asarray(_nested(ladder)),
-        budget_eur=jnp.asarray(config.campaign.budget_eur),
+        budget_eur=jnp.asarray(config.campaign.budget_eur, dtype=jnp.float64),
         waiting_eur_per_hour=jnp.asarray(config.campaign.waiting_eur_per_hour),
         target=ladder.target_index,
         batch=sum(capacity),

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mfal.baselines.random import best_after, hits_after
 from mfal.errors import MissingExtraError
@@ -48,11 +47,6 @@ def spend_plot(summary: Summary) -> str:
 def parity_plot(relations: Sequence[Relation], unit: str) -> str:
     """Draw fidelities against each other, with the relation that was learnt."""
     return _draw(lambda plt: _parity(plt, relations, unit))
-
-
-def bands_plot(bands: pd.DataFrame, label: str) -> str:
-    """Draw the median of simulated campaigns and their central 50, 80 and 95 % against the index."""
-    return _draw(lambda plt: _bands(plt, bands, label))
 
 
 def _draw(paint: Callable) -> str:
@@ -151,18 +145,6 @@ def _spend(plt, summary: Summary):
                       xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)  # fmt: skip
     axes.set(xscale="log", xlabel="EUR, logarithmic")
     axes.set_xlim(1e-3, summary.config.campaign.budget_eur * 60)
-    return figure
-
-
-def _bands(plt, bands: pd.DataFrame, label: str):
-    figure, axes = plt.subplots(figsize=(10.5, 3.2))
-    for share, strength in ((95, 0.12), (80, 0.2), (50, 0.3)):
-        axes.fill_between(bands.index, bands[f"low_{share}"], bands[f"high_{share}"], step="post", color=_OURS,
-                          alpha=strength, linewidth=0, label=f"{share} % of the campaigns")  # fmt: skip
-    axes.step(bands.index, bands["median"], where="post", color=_OURS, label="median")
-    axes.plot(bands.index, bands["mean"], color=_INK, linewidth=1, linestyle=":", label="mean")
-    axes.set(xlabel=label, ylabel="hits", xlim=(bands.index[0], bands.index[-1]), ylim=(0, None))
-    axes.legend(loc="upper left")
     return figure
 
 

@@ -34,6 +34,12 @@ def process_draws(
     return conditioned_draws(process, prior, jnp.arange(features.shape[0]), of_data)
 
 
+def drawn_coefficients(process: ExactProcess, count: int, key: PRNGKeyArray) -> Float[Array, "count q"]:
+    """Return the beta of each sample that `process_draws` gives for the same key."""
+    of_data = jax.random.split(key)[1]
+    return _coefficients(process, count, jax.random.split(of_data)[0])
+
+
 def prior_draws(
     features: Float[Array, "n d"],
     log_lengthscale: Float[Array, " d"],

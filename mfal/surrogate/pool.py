@@ -301,7 +301,8 @@ _NUGGET = 1e-9
 def _quadratic(vectors: Float[Array, "points q"], matrix: Float[Array, "q q"]) -> Float[Array, " points"]:
     """Return v' M v for each row; column by column, as sums over few columns are slow on a CPU."""
     columns = range(vectors.shape[1])
-    return sum(vectors[:, a] * matrix[a, b] * vectors[:, b] for a in columns for b in columns)
+    terms = (vectors[:, a] * matrix[a, b] * vectors[:, b] for a in columns for b in columns)
+    return sum(terms, jnp.zeros(vectors.shape[0]))
 
 
 def _pivot(prior: Array, reduction: Array, noise_variance: Array) -> Array:

@@ -10,7 +10,7 @@ from mfal.dataset import Dataset
 from mfal.surrogate.base import AbstractBelief, Links
 from mfal.surrogate.inducing import InducingProcess
 from mfal.surrogate.kernels import SmoothAndIndividual
-from mfal.surrogate.pathwise import process_draws
+from mfal.surrogate.pathwise import drawn_coefficients, process_draws
 from mfal.surrogate.pool import AbstractProcess, ExactProcess
 from mfal.types import Array, Bool, Float, Int, PRNGKeyArray
 
@@ -54,12 +54,11 @@ class RecursiveBelief(AbstractBelief):
         return kept[:, None] * shared * kept + jnp.where(same, self.rest[candidates, fidelity], 0.0)
 
     def draws(self, count: int, fidelity: int, key: PRNGKeyArray) -> Float[Array, "count n"]:
-        """Return joint samples over the pool; slopes on answers still missing are held at their mean."""
+        """Return joint samples over the pool, each with slopes of its own on the answers still missing."""
         samples: list[Array] = []
         for level, process in enumerate(self.levels[: fidelity + 1]):
-            sample = _process_draws(process, count, jax.random.fold_in(key, level))
-            slopes = process.coefficient_mean[1:]
-            missing = [slopes[j] * (samples[j] - self.levels[j].mean) for j in range(level)]
+            sample, slopes = _process_draws(process, count, jax.random.fold_in(key, level))
+            missing = [slopes[:, j : j + 1] * (samples[j] - self.levels[j].mean) for j in range(level)]
             samples.append(sample + sum(missing, jnp.zeros(())))
         deviation, own = (
             samples[fidelity] - self.levels[fidelity].mean,
@@ -201,10 +200,15 @@ def _mixing(levels: tuple[AbstractProcess, ...]) -> Float[Array, "L L L"]:
     return mixing
 
 
-def _process_draws(process: AbstractProcess, count: int, key: PRNGKeyArray) -> Float[Array, "count n"]:
+def _process_draws(
+    process: AbstractProcess, count: int, key: PRNGKeyArray
+) -> tuple[Float[Array, "count n"], Float[Array, "count j"]]:
+    """Return samples of a process and the slopes that belong to each; with inducing points those are at their mean."""
     if isinstance(process, InducingProcess):
-        return process.draws(count, key)
+        slopes = process.coefficient_mean[1:]
+        return process.draws(count, key), jnp.broadcast_to(slopes, (count, slopes.shape[0]))
     assert isinstance(process, ExactProcess) and isinstance(process.kernel, SmoothAndIndividual)
     kernel = process.kernel
     scales = (kernel.log_lengthscale, kernel.log_amplitude, kernel.log_individual)
-    return process_draws(process, kernel.features, *scales, count, key)
+    samples = process_draws(process, kernel.features, *scales, count, key)
+    return samples, drawn_coefficients(process, count, key)[:, 1:]

@@ -1,6 +1,5 @@
 """How many campaigns are simulated together, on which devices, and in which precision."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,9 +59,9 @@ def batches(carried: Any, campaigns: int, single: bool) -> Batches:
     """Return how to cut a study, from what a campaign carries and what the devices hold."""
     devices = jax.local_devices()
     if devices[0].platform == "cpu":
-        workers = max(1, os.cpu_count() or 1)
-        lots = min(LOTS, -(-campaigns // (ON_PROCESSOR * workers)))
-        return Batches(campaigns, lots * ON_PROCESSOR, ON_PROCESSOR, 1, workers, single)
+        lots = min(LOTS, -(-campaigns // ON_PROCESSOR))
+        # One after the other: two that run at once can wait for each other's share of XLA's threads for ever.
+        return Batches(campaigns, lots * ON_PROCESSOR, ON_PROCESSOR, 1, 1, single)
     each = AHEAD * WORKING * bytes_of(carried) * (0.5 if single else 1.0)
     fits = int(SHARE * _memory(devices[0]) / each)
     wanted = -(-campaigns // len(devices))

@@ -51,10 +51,6 @@ class Question(Protocol):
         ...
 
 
-# Campaigns in which scenarios are compared.
-TOGETHER = 32
-
-
 class Outcomes(eqx.Module):
     """What simulated campaigns came to; arrays over (campaigns, steps).
 

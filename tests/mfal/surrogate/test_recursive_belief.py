@@ -112,7 +112,7 @@ def test_joint_covariance_is_positive_and_consistent_between_views(gap):
     close(whole.reshape(N, L, N, L)[np.arange(N), :, np.arange(N)], belief.own, 1e-12)
     for fidelity, block in enumerate(views(belief)[0]):
         close(block, whole.reshape(N, L, N, L)[CHOSEN][:, fidelity][:, CHOSEN, fidelity], 1e-12)
-    # Samples too, at the candidates with a gap and elsewhere; slopes on missing answers are held at their mean.
+    # Samples too, at the candidates with a gap and elsewhere; slopes on missing answers are drawn too.
     count, variance = 4000, np.diagonal(belief.own, 0, 1, 2)[:, 2]
     draws = np.asarray(eqx.filter_jit(belief.draws)(count, 2, jax.random.key(0)))
     seen = observed[:, 2]
@@ -228,15 +228,17 @@ def test_draws_have_the_moments_of_the_belief(fidelity):
     assert (np.abs(np.cov(draws.T) - covariance) < error + 4 * prior * 0.022 + 1e-8).all()
 
 
-def test_draws_hold_the_slope_on_missing_answers_at_its_mean():
+def test_draws_have_slopes_of_their_own_on_missing_answers():
     model, count = surrogate(7, levels=2), 6000
     belief = condition(model, tables(*nested(7, (9, 6))))
     draws = np.asarray(eqx.filter_jit(belief.draws)(count, 1, jax.random.key(0)))
     slope, sd = float(belief.links().slope_mean[1, 0]), float(belief.links().slope_sd[1, 0])
-    expected = np.asarray(belief.own[:, 1, 1] - sd**2 * belief.own[:, 0, 0])
+    assert sd > 0.1, "otherwise this tests nothing"
+    expected = np.asarray(belief.own[:, 1, 1])
     prior = float(
         jnp.exp(2 * model.parameters.log_amplitude[1]) + slope**2 * jnp.exp(2 * model.parameters.log_amplitude[0])
     )
-    error = 5 * expected * np.sqrt(2 / count) + 4 * prior * 0.022
+    # A product of slope and value has heavier tails than a normal.
+    error = 8 * expected * np.sqrt(2 / count) + 4 * prior * 0.022
     assert (np.abs(draws.var(axis=0) - expected) < error + 1e-8).all()
     assert (np.abs(draws.mean(axis=0) - belief.mean[:, 1]) < 5 * np.sqrt(expected / count) + 1e-4).all()
