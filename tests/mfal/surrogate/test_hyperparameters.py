@@ -14,7 +14,8 @@ from mfal.surrogate.recursive import RecursiveGP, recursive_surrogate
 from tests.mfal.surrogate.recursive_cases import nested, surrogate, tables
 
 # numpyro runs chains side by side on one device, which it says each time.
-pytestmark = pytest.mark.filterwarnings("ignore:There are not enough devices")
+# Sampling compiles for minutes.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:There are not enough devices")]
 
 COUNT, REFERENCES = 300, 60_000
 # Thinned draws count as half as many independent ones.

@@ -16,6 +16,9 @@ from mfal.whatif.twin import PosteriorTwin
 from tests.mfal.campaign.worlds import rules
 from tests.mfal.surrogate.recursive_cases import tables
 
+# Compilation dominates; what a study needs of it is seen in the other tests.
+pytestmark = pytest.mark.slow
+
 N, WORLDS = 12, 1200
 POLICY = rules([1.0, 10.0], noise=[0.0, 0.04])
 NAMES = ("recursive", "joint")
