@@ -19,7 +19,7 @@ def pool():
 @pytest.fixture
 def context(tmp_path, pool):
     def make(name, requires=(), **options):
-        fidelity = Fidelity(name, name, 1.0, 0.1, 4, 0.1, requires, options)
+        fidelity = Fidelity(name, name, 1.0, 0.1, 4, 0.1, requires=requires, options=options)
         return OracleContext(tmp_path / "campaign", tmp_path / "cache", fidelity, pool, 2)
 
     return make

@@ -174,6 +174,7 @@ def test_prices_a_million_apart_are_survived(tmp_path):
     assert best(3) <= set(measured(progress))
 
 
+@pytest.mark.slow
 def test_a_joint_surrogate_survives_the_same(tmp_path, monkeypatch):
     """Dear and noisy sources, so that the joint process is chosen, on identical pairs and with failures."""
     with_descriptors(monkeypatch, copies)

@@ -2,7 +2,6 @@
 
 import dataclasses
 from functools import cache
-from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 from mfal.campaign import history, policy
 from mfal.campaign.build import build_rules
-from mfal.campaign.config import parse
 from mfal.campaign.loop import Campaign
 from mfal.campaign.policy import Outcome
 from mfal.dataset import EMPTY, FAILED, OBSERVED, PENDING, Answers, Dataset
@@ -249,46 +247,3 @@ def test_everything_compiles_once_while_the_data_grow(tmp_path, monkeypatch):
     campaign.close()
     assert progress.decisions > 3
     assert calls == {"propose": 1, "commit": 1, "absorb": 1}
-
-
-def small():
-    rungs = [{**rung, "capacity": 1, "latency_hours": 0.0} for rung in synthetic.RAW["fidelity"]]
-    source = {"source": "synthetic", "options": {"size": 8}}
-    head = {**synthetic.RAW["campaign"], "top": 1}
-    return parse({**synthetic.RAW, "campaign": head, "fidelity": rungs, "candidates": source}, Path("small.toml"))
-
-
-def simulate(chosen, first, table, seed, steps):
-    """Return the queries of a whole campaign, (steps, batch) each, computed inside one scan."""
-
-    def step(now, index):
-        proposal = policy.propose(chosen, now, jax.random.fold_in(jax.random.key(seed), index))
-        now = policy.commit(chosen, now, proposal.candidate, proposal.fidelity, proposal.count)
-        use = jnp.arange(chosen.batch) < proposal.count
-        answers = Answers(
-            proposal.candidate, proposal.fidelity, table[proposal.candidate, proposal.fidelity],
-            chosen.noise_variance[proposal.fidelity], chosen.price_eur[proposal.fidelity], jnp.zeros_like(use), use,
-        )  # fmt: skip
-        return policy.absorb(chosen, now, answers), (proposal.candidate, proposal.fidelity, proposal.count)
-
-    return jax.lax.scan(step, first, jnp.arange(steps))[1]
-
-
-def test_a_simulated_campaign_takes_the_decisions_of_the_live_one(tmp_path):
-    config = small()
-    campaign = Campaign.start(config, tmp_path)
-    progress = campaign.run(lambda _: None)
-    campaign.close()
-    live = [
-        (campaign.rules.pool.index(o.candidate), campaign.rules.ladder.index(o.fidelity)) for o in progress.observations
-    ]
-    table, run = jnp.asarray(synthetic.truth(0, 8)), eqx.filter_jit(simulate)
-    first = campaign.rules.first
-    columns = run(campaign.rules.policy, first, table, config.campaign.seed, progress.decisions + 1)
-    simulated = [
-        (int(i), int(f))
-        for row_i, row_f, count in zip(*map(np.asarray, columns), strict=True)
-        for i, f in zip(row_i[:count], row_f[:count], strict=True)
-    ]
-    assert len(live) >= 8
-    assert simulated == live

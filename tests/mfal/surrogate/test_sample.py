@@ -97,6 +97,7 @@ def test_a_mixture_of_equals_is_that_belief_and_of_two_obeys_total_variance(smal
     np.testing.assert_allclose(variance, 0.5 * (own + other) + apart, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_surrogate_can_be_sampled_and_its_slope_is_found(small):
     data, centre, rebuilt, mixture = small
 

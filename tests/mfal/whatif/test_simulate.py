@@ -71,7 +71,7 @@ def simulated_from(rules, start, values):
         pytest.param({"seed": 4, "waiting": 2.0}, marks=pytest.mark.slow),
         pytest.param({"budget_eur": 900.0}, marks=pytest.mark.slow),
         {"failing": ["c03", "c07", "c11", "c20"]},
-        {"best": None, "top": None, "window": [-0.6, -0.3], "wanted": 2},
+        pytest.param({"best": None, "top": None, "window": [-0.6, -0.3], "wanted": 2}, marks=pytest.mark.slow),
     ],
 )
 def test_the_same_queries_as_the_live_campaign(tmp_path, options):

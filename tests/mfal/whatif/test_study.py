@@ -91,12 +91,14 @@ def test_outcomes_are_counted_at_the_money_and_the_time_asked_for():
 
 def test_a_study_spends_within_the_budget_and_repeats_itself(rules, monkeypatch, tmp_path):
     monkeypatch.setattr(spread, "ON_PROCESSOR", 4)
+    monkeypatch.setattr(spread, "LOTS", 1)
     start, done = first_moment(rules.policy, rules.first), []
     first = study(rules.policy, start, goal(synthetic.config()), 6, 30, 0, done.append)
     again = study(rules.policy, start, goal(synthetic.config()), 6, 30, 0, folder=tmp_path)
     jax.tree.map(np.testing.assert_array_equal, first, again)
     assert done == [4, 6]
-    assert first.spent_eur.shape == (6, 30) and first.finished == 1.0
+    assert first.spent_eur.shape == (6, 31) and first.finished == 1.0
+    assert not first.spent_eur[:, 0].any() and not first.hits[:, 0].any() and np.isinf(first.best[:, 0]).all()
     assert float(first.spent_eur.max()) <= 4000.0
     spent, hits = np.asarray(first.spent_eur), np.asarray(first.hits)
     assert np.all(np.diff(spent, axis=1) >= 0.0) and np.all(np.diff(hits, axis=1) >= 0)
