@@ -10,3 +10,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # a second for a step of 10^5 candidates), and in double precision gains nothing. Must be set before JAX's first use.
 if "xla_gpu_autotune_level" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_autotune_level=0".strip()
+
+# Before 0.11.2 a batched LAPACK call of jaxlib waits, on a thread of XLA's pool, for work left to the same pool:
+# as many of them at once as there are threads, and all wait for ever; two cores have two. Must be set before JAX's
+# first use.
+os.environ.setdefault("PJRT_NPROC", str(max(16, os.cpu_count() or 1)))
