@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from mfal.acquisition.best_value import BestValue
+from mfal.acquisition.best_value import BestValue, lowest
 from mfal.acquisition.improvement_value import ImprovementValue
 from mfal.acquisition.value import crossing, marginal_chance
 from mfal.acquisition.window_value import WindowValue
@@ -151,6 +151,17 @@ def test_improvement_gains_are_those_of_brute_force(noise, sign, facts):
     changed = np.maximum(payoff(mean, np.sqrt(left)), price) - np.maximum(before, price)
     assert_mean_is(changed[:, open_], result.gain[open_, 0])
     assert not result.gain[list(facts)].any()
+
+
+@pytest.mark.parametrize("top", [1, 3, 6, 8, 9, 12])
+def test_the_lowest_outcomes_are_those_of_sorted_rows(top):
+    """With equal outcomes, with some that are far off, and with fewer than are asked for."""
+    outcome = np.random.default_rng(0).integers(0, 6, (200, 9)).astype(float)
+    outcome[:, 6:] = 1e9
+    rows = np.sort(np.pad(outcome, ((0, 0), (0, 20)), constant_values=1e9), axis=1)
+    kth, following = lowest(jnp.asarray(outcome), top)
+    np.testing.assert_array_equal(kth, rows[:, top - 1])
+    np.testing.assert_array_equal(following, rows[:, top])
 
 
 @pytest.mark.parametrize("top", [1, 3])
