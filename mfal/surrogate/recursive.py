@@ -70,7 +70,7 @@ class RecursiveGP(AbstractSurrogate):
         """Return the belief given the observed answers."""
         ascent = Ascent.start(self.features.shape[0])
         for _ in self.rows:
-            ascent = ascent.up(self._process(dataset, ascent), dataset)
+            ascent = ascent.up(self.level_process(dataset, ascent), dataset)
         return ascent.belief()
 
     def extend(self, belief: AbstractBelief, dataset: Dataset, fresh: Bool[Array, "n L"]) -> RecursiveBelief:
@@ -92,7 +92,7 @@ class RecursiveGP(AbstractSurrogate):
         for level in range(len(self.rows)):
             again = lambda old=fitted, below=ascent: old._fit_level(dataset, below)  # noqa: E731
             fitted = jax.lax.cond(grown[level], again, lambda old=fitted: old)
-            ascent = ascent.up(fitted._process(dataset, ascent), dataset)
+            ascent = ascent.up(fitted.level_process(dataset, ascent), dataset)
         return fitted
 
     def with_room(self, answers: Sequence[int]) -> "RecursiveGP":
@@ -123,12 +123,9 @@ class RecursiveGP(AbstractSurrogate):
             trend: prior of levels and slopes, with the basis at `features`.
             features: inputs of the rows.
         """
-        kernel = SmoothAndIndividual(features, vector[: features.shape[1]], vector[-2], vector[-1])
-        covariance = kernel.cross(jnp.arange(features.shape[0]))
         centre, sd = (_vector(part, level) for part in (self.prior.mean, self.prior.sd))
-        return negative_log_evidence(covariance, trend.basis, trend, rows) + 0.5 * jnp.sum(
-            ((vector - centre) / sd) ** 2
-        )
+        prior = 0.5 * jnp.sum(((vector - centre) / sd) ** 2)
+        return prior - log_evidence(vector, rows, trend, features)
 
     def level_problem(self, dataset: Dataset, below: Ascent, size: int) -> tuple[Rows, Trend, Array]:
         """Return rows, trend and inputs from which the hyper-parameters of a level are learnt."""
@@ -136,6 +133,15 @@ class RecursiveGP(AbstractSurrogate):
         rows = self._rows(dataset, below, trend, size)
         local = Rows(jnp.arange(size, dtype=jnp.int32), rows.value, rows.noise_variance, rows.used)
         return local, Trend(trend.basis[rows.point], trend.mean, trend.variance), inputs[rows.point]
+
+    def level_process(self, dataset: Dataset, below: Ascent) -> AbstractProcess:
+        """Return the process of a level given its answers and all that is believed of those below."""
+        kernel, trend, level = self._kernel(below), self._trend(dataset, below), below.level
+        points = self.inducing[level]
+        if points is None:
+            return condition(kernel, trend, self._rows(dataset, below, trend, self.rows[level]))
+        column = (dataset.observed[:, level], dataset.value[:, level], dataset.noise_variance[:, level])
+        return condition_inducing(kernel, trend, *column, points)
 
     def _fit_level(self, dataset: Dataset, below: Ascent) -> "RecursiveGP":
         level = below.level
@@ -160,14 +166,6 @@ class RecursiveGP(AbstractSurrogate):
         chosen = choose_inducing(self._kernel(below), self.order[:_SUBSET], points.shape[0])
         inducing = (*self.inducing[:level], chosen, *self.inducing[level + 1 :])
         return eqx.tree_at(lambda surrogate: surrogate.inducing, self, inducing, is_leaf=lambda leaf: leaf is None)
-
-    def _process(self, dataset: Dataset, below: Ascent) -> AbstractProcess:
-        kernel, trend, level = self._kernel(below), self._trend(dataset, below), below.level
-        points = self.inducing[level]
-        if points is None:
-            return condition(kernel, trend, self._rows(dataset, below, trend, self.rows[level]))
-        column = (dataset.observed[:, level], dataset.value[:, level], dataset.noise_variance[:, level])
-        return condition_inducing(kernel, trend, *column, points)
 
     def _append(self, belief: RecursiveBelief, dataset: Dataset, fresh: Bool[Array, "n L"]) -> RecursiveBelief:
         ascent = Ascent.start(self.features.shape[0])
@@ -233,6 +231,13 @@ class RecursiveGP(AbstractSurrogate):
             mean, spread = coefficients(trend, *whiten(covariance, trend, widened)[1:])
             slopes, spread = mean[1:], spread[1:, 1:]
         return _widened(rows, missing, slopes, spread)
+
+
+def log_evidence(vector: Float[Array, " p"], rows: Rows, trend: Trend, features: Array) -> Float[Array, ""]:
+    """Return the log density of one level's answers given its hyper-parameters; arguments as in `RecursiveGP.loss`."""
+    kernel = SmoothAndIndividual(features, vector[: features.shape[1]], vector[-2], vector[-1])
+    covariance = kernel.cross(jnp.arange(features.shape[0]))
+    return -negative_log_evidence(covariance, trend.basis, trend, rows)
 
 
 def recursive_surrogate(

@@ -19,11 +19,12 @@ from mfal.campaign.policy import Policy, State, known_targets
 from mfal.errors import StudyError
 from mfal.surrogate.base import Posterior
 from mfal.types import Array, PRNGKeyArray
+from mfal.whatif.mixture import MixtureTwin, twin_of
 from mfal.whatif.scenario import with_budget, with_price, with_spare_slots
 from mfal.whatif.simulate import Start, prepared
 from mfal.whatif.spread import ON_PROCESSOR
-from mfal.whatif.study import Outcomes, outcomes_in
-from mfal.whatif.twin import draw_worlds
+from mfal.whatif.study import Outcomes, outcomes_in, refuse
+from mfal.whatif.twin import PosteriorTwin
 from mfal.whatif.value import Value
 from mfal.whatif.world import Table
 
@@ -33,6 +34,8 @@ MOST_BUDGET, LEAST_PRICE = 1.5, 0.5
 EARMARKED = 128
 # Worlds that scenarios are compared in at least, as fewer have no standard error to speak of; else one in so many.
 LEAST_COMPARED, SHARE = 8, 8
+# Key of the draws that the worlds share, beside those of the batches, which are their first campaigns.
+_TWIN = 2**31 - 1
 
 Run = Callable[[Policy, Start, Table], Outcomes]
 
@@ -111,17 +114,18 @@ def set_up(
         StudyError: the study could tell nothing, or a part of the policy cannot be simulated.
     """
     refuse(policy, start, campaigns, steps)
+    refuse_without_target(policy, start)
     policy = jax.tree.map(_of_fixed_type, policy)
     roomy, start = with_spare_slots(policy, start, min(EARMARKED, start.state.dataset.status.size))
     ready, key, size = _with_room(roomy, start, steps), jax.random.key(seed), _compared(campaigns)
-    parts: list[Outcomes] = []
+    twin, parts = twin_of(roomy, ready.state, jax.random.fold_in(key, _TWIN)), list[Outcomes]()
     for done in range(0, campaigns, size):
-        worlds, keys = _drawn(roomy, ready.state, size, jax.random.fold_in(key, done))
+        worlds, keys = _drawn(twin, roomy, ready.state, size, jax.random.fold_in(key, done))
         parts.append(jax.block_until_ready(_simulated(roomy, ready, goal, worlds, keys, steps)))
         watch(size)
     outcomes = jax.tree.map(lambda *columns: jnp.concatenate(columns)[:campaigns], *parts)
-    worlds, keys = _drawn(roomy, ready.state, size, jax.random.fold_in(key, 0))
-    others, _ = _drawn(roomy, ready.state, size, jax.random.fold_in(key, campaigns + size))
+    worlds, keys = _drawn(twin, roomy, ready.state, size, jax.random.fold_in(key, 0))
+    others, _ = _drawn(twin, roomy, ready.state, size, jax.random.fold_in(key, campaigns + size))
 
     def run(changed: Policy, begin: Start, among: Table) -> Outcomes:
         found = jax.block_until_ready(_simulated(changed, begin, goal, among, keys, steps))
@@ -145,12 +149,10 @@ def once_each(run: Run, known: dict[str, Outcomes]) -> Run:
     return remembered
 
 
-def refuse(policy: Policy, start: Start, campaigns: int, steps: int) -> None:
-    """Raise a StudyError where a study could tell nothing, or a part of the policy cannot be simulated."""
+def refuse_without_target(policy: Policy, start: Start) -> None:
+    """Raise a StudyError where no measurement can follow, or a part of the policy cannot be simulated."""
     state, price = start.state, float(policy.price_eur[policy.target])
     left = float(policy.budget_eur - state.spent_eur)
-    if campaigns < 1 or steps < 1:
-        raise StudyError(f"{campaigns=} and {steps=} simulate nothing; both must be at least 1")
     if bool(jnp.all(state.dataset.asked[:, policy.target])):
         count = state.dataset.status.shape[0]
         raise StudyError(f"all {count} candidates have been asked at the target, none is left; add candidates")
@@ -180,9 +182,11 @@ def _compared(campaigns: int) -> int:
 
 
 @eqx.filter_jit
-def _drawn(policy: Policy, state: State, count: int, key: PRNGKeyArray) -> tuple[Table, Array]:
+def _drawn(
+    twin: PosteriorTwin | MixtureTwin, policy: Policy, state: State, count: int, key: PRNGKeyArray
+) -> tuple[Table, Array]:
     of_worlds, of_campaigns = jax.random.split(key)
-    return draw_worlds(policy, state, count, of_worlds), jax.random.split(of_campaigns, count)
+    return twin.draw(policy, state, count, of_worlds), jax.random.split(of_campaigns, count)
 
 
 @eqx.filter_jit

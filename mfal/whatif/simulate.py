@@ -136,6 +136,12 @@ def simulate(
     return end.course.state, _held(end.trace, end.step)
 
 
+def at_start(policy: Policy, start: Start, aim: Aim) -> Trace:
+    """Return what the trace would hold before the first decision, one step long."""
+    course = _Course(start.state, start.flights, start.hours, jnp.zeros((), bool))
+    return jax.tree.map(lambda leaf: leaf[None], _record(policy, course, _Asked.nothing(policy.batch), aim))
+
+
 def first_moment(policy: Policy, state: State) -> Start:
     """Return the start of a campaign that has asked nothing yet."""
     return Start(state, Flights.none(policy.batch), jnp.zeros(()), jnp.zeros((), jnp.int32))

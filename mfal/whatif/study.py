@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mfal.campaign.policy import Policy, State
+from mfal.campaign.policy import Policy
 from mfal.errors import StudyError
 from mfal.types import Array, Bool, Float, Int, PRNGKeyArray
 from mfal.whatif.parts import Parts, fingerprint
-from mfal.whatif.simulate import Aim, Start, prepared, simulate
+from mfal.whatif.simulate import Aim, Start, at_start, prepared, simulate
 from mfal.whatif.spread import Batches, batches, in_precision, over_devices
 from mfal.whatif.twin import AbstractTwin, PosteriorTwin
 from mfal.whatif.world import AbstractWorld
@@ -52,7 +52,7 @@ class Question(Protocol):
 
 
 class Outcomes(eqx.Module):
-    """What simulated campaigns came to; arrays over (campaigns, steps).
+    """What simulated campaigns came to; arrays over (campaigns, steps), the first of which is the start.
 
     Attributes:
         spent_eur: paid so far, what had been paid before the study included.
@@ -115,7 +115,7 @@ def study(
     Raises:
         StudyError: nothing can be learnt from so few campaigns, steps or EUR, or the folder holds another study.
     """
-    refuse(policy, start.state, campaigns, steps)
+    refuse(policy, start, campaigns, steps)
     ready, twin = prepared(policy, start, steps, frozen=True), twin or PosteriorTwin()
     plan = batches(ready, campaigns, single)
     run = _Run(policy, ready, goal, twin, steps, refit_every, plan)
@@ -139,6 +139,7 @@ def outcomes_in(
     def one(world: AbstractWorld, key: PRNGKeyArray) -> Outcomes:
         judged = aim(world.truth(policy.target), goal.window, goal.top, goal.sign)
         trace = simulate(policy, start, world, judged, key, steps, refit_every)[1]
+        trace = jax.tree.map(lambda *parts: jnp.concatenate(parts), at_start(policy, start, judged), trace)
         return Outcomes(
             spent_eur=trace.spent_eur,
             hours=trace.hours,
@@ -162,14 +163,14 @@ def aim(truth: Float[Array, " n"], window: tuple[float, float] | None, top: int 
     return Aim((jnp.argsort(jnp.argsort(merit)) < (top or 1)) & known, merit)
 
 
-def refuse(policy: Policy, state: State, campaigns: int, steps: int) -> None:
+def refuse(policy: Policy, start: Start, campaigns: int, steps: int) -> None:
     """Raise a StudyError where there is nothing to simulate."""
+    state, price = start.state, float(jnp.min(policy.price_eur))
     left = float(policy.budget_eur - state.spent_eur)
-    cheapest = float(jnp.min(policy.price_eur))
     if campaigns < 1 or steps < 1:
         raise StudyError(f"{campaigns=} and {steps=} simulate nothing; both must be at least 1")
-    if left < cheapest:
-        raise StudyError(f"budget_eur leaves EUR {left:g}, and the cheapest query costs {cheapest:g}; raise the budget")
+    if left < price and not bool(start.flights.used.any()):
+        raise StudyError(f"budget_eur leaves EUR {left:g}, and the cheapest query costs {price:g}; raise the budget")
 
 
 class _Run(eqx.Module):

@@ -10,7 +10,8 @@ from mfal.campaign.policy import State
 from mfal.dataset import empty_dataset
 from mfal.surrogate.joint import JointGP, joint_prior
 from mfal.surrogate.recursive import recursive_surrogate
-from mfal.whatif.mixture import MixtureTwin
+from mfal.surrogate.warp import Warp
+from mfal.whatif.mixture import MixtureTwin, twin_of
 from mfal.whatif.spread import in_precision
 from mfal.whatif.twin import PosteriorTwin
 from tests.mfal.campaign.worlds import rules
@@ -54,7 +55,7 @@ def mixture(now, fresh=False, shifts=(0.0,)):
     """Return the twin of hyper-parameters that differ from the current ones in the logarithm of the amplitudes."""
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(shifts)), now.surrogate.parameters)
     shifted = stacked.log_amplitude + jnp.asarray(shifts)[:, None]
-    return MixtureTwin(eqx.tree_at(lambda p: p.log_amplitude, stacked, shifted), fresh)
+    return MixtureTwin(eqx.tree_at(lambda p: p.log_amplitude, stacked, shifted), None, fresh)
 
 
 def flat(worlds):
@@ -160,3 +161,39 @@ def test_single_precision_will_do(name, fresh):
         worlds = eqx.filter_jit(single.draw)(policy, lowered, 8, jax.random.key(0))
     assert worlds.value.dtype == worlds.mean.dtype == jnp.float32 and worlds.value.shape == (8, N, 2)
     assert np.isfinite(worlds.value).all() and np.isfinite(worlds.mean).all()
+
+
+def test_worlds_of_a_running_campaign_keep_its_answers_and_have_shapes_of_their_own():
+    now = state("recursive", known())
+    twin = twin_of(POLICY, now, jax.random.key(0))
+    assert isinstance(twin, MixtureTwin) and twin.warp is not None
+    assert len(set(np.asarray(twin.warp.skew)[:, 1].tolist())) == len(twin.warp.skew)
+    worlds = draw(twin, now, 200, jax.random.key(1))
+    observed = np.asarray(now.dataset.observed)
+    value, mean = np.asarray(worlds.value), np.asarray(worlds.mean)
+    np.testing.assert_array_equal(
+        value[:, observed], np.broadcast_to(now.dataset.value[observed], (200, observed.sum()))
+    )
+    assert np.isfinite(value).all() and value[:, ~observed].std(axis=0).min() > 0.05
+    # Noise of the target only, and of its own variance in the unit of the values.
+    noise = (value - mean)[:, ~observed[:, 1], 1]
+    np.testing.assert_allclose((value - mean)[:, :, 0], 0.0, atol=1e-3)
+    assert noise.var() == pytest.approx(0.04, rel=4.5 * np.sqrt(2.0 / noise.size))
+    with in_precision(True, (POLICY, now, twin)) as (policy, lowered, single):
+        assert eqx.filter_jit(single.draw)(policy, lowered, 8, jax.random.key(0)).value.dtype == jnp.float32
+
+
+def test_a_straight_transform_changes_nothing():
+    """The same key, the same worlds, up to what the transform and its inverse round."""
+    now = state("recursive", known())
+    plain = mixture(now)
+    straight = Warp.none(now.surrogate.prior)
+    bent = MixtureTwin(plain.parameters, jax.tree.map(lambda leaf: leaf[None], straight), False)
+    ours, theirs = (draw(twin, now, 20, jax.random.key(4)) for twin in (bent, plain))
+    np.testing.assert_allclose(ours.value, theirs.value, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(ours.failed, theirs.failed)
+
+
+def test_without_answers_at_the_target_worlds_come_from_the_belief():
+    assert isinstance(twin_of(POLICY, state("recursive", empty_dataset(N, 2)), jax.random.key(0)), PosteriorTwin)
+    assert isinstance(twin_of(POLICY, state("joint", known()), jax.random.key(0)), PosteriorTwin)

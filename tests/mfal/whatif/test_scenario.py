@@ -13,8 +13,9 @@ from mfal.campaign.build import build_rules
 from mfal.dataset import FAILED
 from mfal.errors import StudyError
 from mfal.whatif import scenario
-from mfal.whatif.setting import refuse
+from mfal.whatif.setting import refuse_without_target
 from mfal.whatif.simulate import first_moment
+from mfal.whatif.study import refuse
 from tests import synthetic
 
 
@@ -78,14 +79,17 @@ class Branching(AbstractAcquisition):
 def test_what_tells_nothing_is_refused(rules):
     policy, start = rules.policy, first_moment(rules.policy, rules.first)
     refuse(policy, start, 1, 1)
+    refuse_without_target(policy, start)
     with pytest.raises(StudyError, match="campaigns=0"):
         refuse(policy, start, 0, 5)
+    with pytest.raises(StudyError, match=r"leaves EUR 0, .*cheapest query costs.*raise the budget"):
+        refuse(scenario.with_budget(policy, 0.0), start, 5, 5)
     with pytest.raises(StudyError, match=r"leaves EUR 299.*costs 300.*raise the budget"):
-        refuse(scenario.with_budget(policy, 299.0), start, 5, 5)
+        refuse_without_target(scenario.with_budget(policy, 299.0), start)
     over = eqx.tree_at(lambda s: s.state.dataset.status, start, start.state.dataset.status.at[:, 2].set(FAILED))
     with pytest.raises(StudyError, match=r"all 24 candidates.*add candidates"):
-        refuse(policy, over, 5, 5)
+        refuse_without_target(policy, over)
     branching = eqx.tree_at(lambda p: p.acquisition, policy, Branching())
     with pytest.raises(StudyError, match=r"acquisition = Branching has no form of fixed shape.*\[model\]"):
-        refuse(branching, start, 5, 5)
+        refuse_without_target(branching, start)
     assert jnp.isfinite(policy.budget_eur)
