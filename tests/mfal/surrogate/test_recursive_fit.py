@@ -60,7 +60,7 @@ def losses(model, fitted, data):
         rows, trend, inputs = fitted.level_problem(data, ascent, model.features.shape[0])
         for values, one in ((before, model), (after, fitted)):
             values.append(one.loss(_vector(one.parameters, level), level, rows, trend, inputs))
-        ascent = ascent.up(fitted._process(data, ascent), data)
+        ascent = ascent.up(fitted.level_process(data, ascent), data)
     return jnp.array(before), jnp.array(after)
 
 

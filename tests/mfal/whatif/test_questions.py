@@ -134,7 +134,7 @@ def test_earmarked_money_buys_what_is_ranked_best_with_what_it_requires(rules, m
 
 def test_scenarios_meet_the_same_worlds_and_compile_once(real):
     planned, study = real
-    assert planned.spent_eur.shape == (8, 30) and planned.finished == 1.0
+    assert planned.spent_eur.shape == (8, 31) and planned.finished == 1.0
     again = study.run(with_budget(study.policy, 4000.0), study.start, study.worlds)
     assert again is study.base, "each scenario is simulated once"
     before = settings._simulated._cached._cache_size()
