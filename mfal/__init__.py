@@ -11,7 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if "xla_gpu_autotune_level" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_autotune_level=0".strip()
 
-# Before 0.11.2 a batched LAPACK call of jaxlib waits, on a thread of XLA's pool, for work left to the same pool:
-# as many of them at once as there are threads, and all wait for ever; two cores have two. Must be set before JAX's
-# first use.
-os.environ.setdefault("PJRT_NPROC", str(max(16, os.cpu_count() or 1)))
+# Before 0.11.2 a batched LAPACK call of jaxlib waits, on a thread of XLA's pool, for work left to the same pool: as
+# many of them at once as there are threads, and all wait for ever. Two cores have two; more than eight would cost more
+# time than they save. Must be set before JAX's first use.
+os.environ.setdefault("PJRT_NPROC", str(max(8, os.cpu_count() or 1)))
