@@ -40,5 +40,9 @@ class StudyError(MfalError):
     """A what-if study that could tell nothing: names the value and the remedy."""
 
 
+class ScreeningError(MfalError):
+    """Structures that cannot be screened at all: names the place and the remedy."""
+
+
 class DatasetError(MfalError):
     """An answer cannot become data: names the row, the value and the remedy."""

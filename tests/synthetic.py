@@ -181,7 +181,7 @@ def register() -> None:
     def entry_points(group: str):
         found = list(original(group=group))
         return found + [
-            EntryPoint(name, f"tests.synthetic:{attribute}", group) for name, attribute in ours[group].items()
+            EntryPoint(name, f"tests.synthetic:{attribute}", group) for name, attribute in ours.get(group, {}).items()
         ]
 
     mfal.oracle.entry_points = entry_points
