@@ -1,12 +1,13 @@
 """The oracle protocol: where answers come from. Slow, fallible, never traced."""
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from mfal.errors import UnknownPluginError
+from mfal.errors import MissingExtraError, UnknownPluginError
 from mfal.fidelity import Fidelity
 from mfal.space.pool import Pool
 
@@ -110,6 +111,12 @@ class Replayable(Protocol):
     def hidden_truth(self) -> Mapping[str, float]:
         """Return the value of every candidate that has one, by id."""
         ...
+
+
+def need_package(package: str, extra: str) -> None:
+    """Raise a MissingExtraError, which names the extra that brings it, if a package is not installed."""
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtraError(package, extra)
 
 
 def load_plugin(group: str, name: str) -> Any:

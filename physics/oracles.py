@@ -1,6 +1,5 @@
 """The entry points: a pool of measured intermetallics; CHGNet, GPAW and replayed measurements as oracles of mfal."""
 
-import importlib.util
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mfal.errors import CampaignFileError, MissingExtraError, OracleError
-from mfal.oracle import JobId, Observation, OracleContext, Query
+from mfal.errors import CampaignFileError, OracleError
+from mfal.oracle import JobId, Observation, OracleContext, Query, need_package
 from mfal.space.features import composition_descriptors
 from mfal.space.pool import Pool
 from physics.dft import gpaw as dft
@@ -36,7 +35,7 @@ def measured_intermetallics(options: Mapping[str, Any]) -> Pool:
         MissingExtraError: pymatgen is not installed.
     """
     _refuse_unknown(options, ("limit", "include"), "candidates")
-    _need("pymatgen", "mlip")
+    need_package("pymatgen", "mlip")
     compounds = {compound.formula: compound for compound in measured_compounds()}
     limit, include = options.get("limit", len(compounds)), list(options.get("include", []))
     unknown = sorted(set(include) - set(compounds))
@@ -68,7 +67,7 @@ def chgnet(context: OracleContext) -> "FormationOracle":
     prototypes = _several(options, "prototypes", PLAUSIBLE, PROTOTYPES, place)
     weights = _one(options, "weights", "0.3.0", WEIGHTS, place)
     for package in ("ase", "pymatgen", "torch", "chgnet"):
-        _need(package, "mlip")
+        need_package(package, "mlip")
     common = {
         "weights": weights,
         "chgnet": version("chgnet"),
@@ -115,7 +114,7 @@ def gpaw(context: OracleContext) -> "FormationOracle":
     if not isinstance(relax_volume, bool):
         raise CampaignFileError(f"{place}: options.relax_volume={relax_volume!r}: use true or false")
     for package, extra in (("ase", "dft"), ("gpaw", "dft"), ("gpaw_data", "dft"), ("spglib", "mlip")):
-        _need(package, extra)
+        need_package(package, extra)
     common = {
         "settings": settings.record(),
         "gpaw": version("gpaw"),
@@ -150,7 +149,7 @@ def measured(context: OracleContext) -> "ReplayOracle":
         MissingExtraError: pymatgen is not installed.
     """
     _refuse_unknown(context.fidelity.options, (), f"fidelity {context.fidelity.name!r}")
-    _need("pymatgen", "mlip")
+    need_package("pymatgen", "mlip")
     wanted = set(context.pool.ids)
     return ReplayOracle({item.formula: item for item in measured_compounds() if item.formula in wanted})
 
@@ -314,11 +313,6 @@ def _spread(descriptors: np.ndarray, count: int, start: list[int]) -> list[int]:
         gaps[chosen] = -1.0
         chosen.append(int(np.argmax(gaps)))
     return sorted(chosen)
-
-
-def _need(package: str, extra: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        raise MissingExtraError(package, extra)
 
 
 def _refuse_unknown(options: Mapping[str, Any], known: Sequence[str], place: str) -> None:

@@ -1,11 +1,11 @@
 """The entry points of `mfal screen`: a potential each."""
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mfal.errors import MissingExtraError, ScreeningError
+from mfal.errors import ScreeningError
+from mfal.oracle import need_package
 from mfal.screening import ScreenReport, ScreenRequest
 from physics.screening import Answer, Model, screen
 from physics.structures import read_structures, structure_files
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 def chgnet(request: ScreenRequest, watch: Callable[[int], None]) -> ScreenReport:
     """Screen with CHGNet; weights are 0.3.0 (PBE, the default), 0.2.0 or r2scan."""
     for package in ("ase", "pymatgen", "torch", "chgnet"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "mlip")
+        need_package(package, "mlip")
     from physics.mlip.weights import RELEASES, load_weights
 
     name = request.weights or "0.3.0"

@@ -118,13 +118,15 @@ def set_up(
     policy = jax.tree.map(_of_fixed_type, policy)
     roomy, start = with_spare_slots(policy, start, min(EARMARKED, start.state.dataset.status.size))
     ready, key, size = _with_room(roomy, start, steps), jax.random.key(seed), _compared(campaigns)
-    twin, parts = twin_of(roomy, ready.state, jax.random.fold_in(key, _TWIN)), list[Outcomes]()
-    for done in range(0, campaigns, size):
-        worlds, keys = _drawn(twin, roomy, ready.state, size, jax.random.fold_in(key, done))
-        parts.append(jax.block_until_ready(_simulated(roomy, ready, goal, worlds, keys, steps)))
+    twin = twin_of(roomy, ready.state, jax.random.fold_in(key, _TWIN))
+    worlds, keys = _drawn(twin, roomy, ready.state, size, jax.random.fold_in(key, 0))
+    parts = [jax.block_until_ready(_simulated(roomy, ready, goal, worlds, keys, steps))]
+    watch(size)
+    for done in range(size, campaigns, size):
+        further = _drawn(twin, roomy, ready.state, size, jax.random.fold_in(key, done))
+        parts.append(jax.block_until_ready(_simulated(roomy, ready, goal, *further, steps)))
         watch(size)
     outcomes = jax.tree.map(lambda *columns: jnp.concatenate(columns)[:campaigns], *parts)
-    worlds, keys = _drawn(twin, roomy, ready.state, size, jax.random.fold_in(key, 0))
     others, _ = _drawn(twin, roomy, ready.state, size, jax.random.fold_in(key, campaigns + size))
 
     def run(changed: Policy, begin: Start, among: Table) -> Outcomes:

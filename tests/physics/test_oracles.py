@@ -77,7 +77,7 @@ def test_oracle_options_are_checked(context, name, options, words):
 
 @pytest.mark.parametrize(("name", "package"), [("chgnet", "chgnet"), ("gpaw", "gpaw_data")])
 def test_missing_package_is_told_before_anything_is_spent(context, monkeypatch, name, package):
-    monkeypatch.setattr(oracles.importlib.util, "find_spec", lambda name: None if name == package else find_spec(name))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else find_spec(name))
     with pytest.raises(MissingExtraError, match=package):
         getattr(oracles, name)(context(name, ("chgnet",)))
 
