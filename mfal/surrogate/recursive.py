@@ -20,7 +20,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from mfal.batching import for_all, replaced_if
 from mfal.dataset import FAILED, Dataset
@@ -123,7 +122,7 @@ class RecursiveGP(AbstractSurrogate):
             trend: prior of levels and slopes, with the basis at `features`.
             features: inputs of the rows.
         """
-        centre, sd = (_vector(part, level) for part in (self.prior.mean, self.prior.sd))
+        centre, sd = (part.vector(level) for part in (self.prior.mean, self.prior.sd))
         prior = 0.5 * jnp.sum(((vector - centre) / sd) ** 2)
         return prior - log_evidence(vector, rows, trend, features)
 
@@ -147,14 +146,10 @@ class RecursiveGP(AbstractSurrogate):
         level = below.level
         size = min(_FIT_ROWS, self.features.shape[0], self.rows[level])
         rows, trend, inputs = self.level_problem(dataset, below, size)
-        current, centre = _vector(self.parameters, level), _vector(self.prior.mean, level)
+        current, centre = self.parameters.vector(level), self.prior.mean.vector(level)
         starts = jnp.stack([current, centre.at[:-2].add(-0.7)])
         best = minimise(lambda vector: self.loss(vector, level, rows, trend, inputs), starts, TOLERANCE)
-        parameters = Parameters(
-            self.parameters.log_lengthscale.at[level].set(best[:-2]),
-            self.parameters.log_amplitude.at[level].set(best[-2]),
-            self.parameters.log_individual.at[level].set(best[-1]),
-        )
+        parameters = self.parameters.with_vector(level, best)
         fitted = eqx.tree_at(lambda surrogate: surrogate.parameters, self, parameters)
         return fitted._with_inducing(below)
 
@@ -274,11 +269,6 @@ _FIT_ROWS, _SUBSET = 256, 4096
 _ROUNDS = 2
 # Failures without a single success after which a source is left out.
 _DEAD = 3
-
-
-def _vector(parameters: Parameters, level: int) -> Float[Array, " p"]:
-    one = jax.tree.map(lambda leaf: leaf[level], parameters)
-    return ravel_pytree((one.log_lengthscale, one.log_amplitude, one.log_individual))[0]
 
 
 def _dead(dataset: Dataset) -> Bool[Array, " L"]:

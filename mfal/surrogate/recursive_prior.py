@@ -19,6 +19,20 @@ class Parameters(eqx.Module):
     log_amplitude: Float[Array, " L"]
     log_individual: Float[Array, " L"]
 
+    def vector(self, level: int) -> Float[Array, " p"]:
+        """Return those of one level: length scales, amplitude, individual."""
+        return jnp.concatenate(
+            [self.log_lengthscale[level], self.log_amplitude[level, None], self.log_individual[level, None]]
+        )
+
+    def with_vector(self, level: int, vector: Float[Array, " p"]) -> "Parameters":
+        """Return the parameters with others at one level."""
+        return Parameters(
+            self.log_lengthscale.at[level].set(vector[:-2]),
+            self.log_amplitude.at[level].set(vector[-2]),
+            self.log_individual.at[level].set(vector[-1]),
+        )
+
 
 class Prior(eqx.Module):
     """What is believed before any data; independent normals.

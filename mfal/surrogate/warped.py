@@ -11,7 +11,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
 from mfal.dataset import Dataset
 from mfal.surrogate.elliptical import elliptical_draw
@@ -78,9 +77,8 @@ def _level_draw(
     surrogate: RecursiveGP, warp: Warp, level: int, problem: tuple[Rows, Trend, Array], key: PRNGKeyArray
 ) -> tuple[Parameters, Warp]:
     """Return parameters and transforms in which those of one level have been drawn."""
-    prior, of_level = surrogate.prior, lambda leaf: leaf[level]
-    current, rebuild = ravel_pytree(jax.tree.map(of_level, surrogate.parameters))
-    centre, sd = (ravel_pytree(jax.tree.map(of_level, part))[0] for part in (prior.mean, prior.sd))
+    prior = surrogate.prior
+    centre, sd, current = (part.vector(level) for part in (prior.mean, prior.sd, surrogate.parameters))
     normal, spread = jnp.zeros(2), jnp.array([SKEW_SD, LOG_TAIL_SD])
 
     def log_likelihood(vector: Array) -> Array:
@@ -88,9 +86,8 @@ def _level_draw(
 
     centre, sd, start = jnp.r_[centre, normal], jnp.r_[sd, spread], jnp.r_[current, normal]
     drawn = elliptical_draw(log_likelihood, centre, sd, start, _SWEEPS, key)
-    put = lambda leaf, new: leaf.at[level].set(new)  # noqa: E731
-    parameters = jax.tree.map(put, surrogate.parameters, rebuild(drawn[:-2]))
-    return parameters, Warp(warp.centre, warp.scale, put(warp.skew, drawn[-2]), put(warp.log_tail, drawn[-1]))
+    skew, log_tail = warp.skew.at[level].set(drawn[-2]), warp.log_tail.at[level].set(drawn[-1])
+    return surrogate.parameters.with_vector(level, drawn[:-2]), Warp(warp.centre, warp.scale, skew, log_tail)
 
 
 def _log_likelihood(problem: tuple[Rows, Trend, Array], vector: Float[Array, " p"], warp: Warp) -> Float[Array, ""]:

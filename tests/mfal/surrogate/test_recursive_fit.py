@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mfal.dataset import EMPTY, FAILED, OBSERVED, Dataset
-from mfal.surrogate.recursive import RecursiveGP, _vector, recursive_surrogate
+from mfal.surrogate.recursive import RecursiveGP, recursive_surrogate
 from mfal.surrogate.recursive_belief import Ascent
 
 D = 2
@@ -59,7 +59,7 @@ def losses(model, fitted, data):
     for level in range(len(model.rows)):
         rows, trend, inputs = fitted.level_problem(data, ascent, model.features.shape[0])
         for values, one in ((before, model), (after, fitted)):
-            values.append(one.loss(_vector(one.parameters, level), level, rows, trend, inputs))
+            values.append(one.loss(one.parameters.vector(level), level, rows, trend, inputs))
         ascent = ascent.up(fitted.level_process(data, ascent), data)
     return jnp.array(before), jnp.array(after)
 
@@ -92,7 +92,7 @@ def test_gradient_of_the_loss_agrees_with_finite_differences(level):
         ascent = ascent.up(process, data)
     rows, trend, inputs = eqx.filter_jit(RecursiveGP.level_problem)(model, data, ascent, 32)
     value = jax.jit(lambda vector: model.loss(vector, level, rows, trend, inputs))
-    point, step = _vector(model.parameters, level) + 0.1, 1e-5
+    point, step = model.parameters.vector(level) + 0.1, 1e-5
     ours = np.asarray(jax.jit(jax.grad(value))(point))
     for k, unit in enumerate(np.eye(len(point))):
         difference = (value(point + step * unit) - value(point - step * unit)) / (2 * step)
@@ -105,7 +105,7 @@ def test_only_levels_that_have_grown_are_fitted(grown):
     model, data = surrogate(x), tables(observed, np.column_stack([cheap, target]))
     fitted = fit(model, data, jnp.array(grown))
     for level in range(2):
-        same = bool((_vector(fitted.parameters, level) == _vector(model.parameters, level)).all())
+        same = bool((fitted.parameters.vector(level) == model.parameters.vector(level)).all())
         assert same != grown[level]
 
 
@@ -148,7 +148,7 @@ def test_a_dead_source_leaves_the_target_to_itself():
         np.testing.assert_allclose(one.block(everyone, 1), other.block(everyone, 0), rtol=0, atol=1e-7)
         np.testing.assert_allclose(one.own[:, 0, 1], 0.0, atol=1e-12)
         assert float(one.links().slope_mean[1, 0]) == 0.0 == float(one.links().slope_sd[1, 0])
-    np.testing.assert_allclose(_vector(fitted.parameters, 1), _vector(fitted_alone.parameters, 0), atol=1e-6)
+    np.testing.assert_allclose(fitted.parameters.vector(1), fitted_alone.parameters.vector(0), atol=1e-6)
     # Two failures are bad luck.
     failed[2, 0] = False
     assert float(condition(both, tables(observed, value, failed)).links().slope_sd[1, 0]) > 0.0
