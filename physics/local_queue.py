@@ -24,7 +24,8 @@ class Job:
     """One calculation.
 
     Attributes:
-        kind: ``package.module:function`` that takes the spec and returns JSON values.
+        kind: ``package.module:function`` that takes the spec and returns JSON values; or ``package.module:function[]``
+            that takes all specs of a process and returns as many.
         spec: what to calculate, JSON values; with the kind it is the identity of the job.
         label: for people.
     """

@@ -17,7 +17,7 @@ from physics.dft.settings import SETTINGS
 from physics.experiment.replay import MeasuredCompound, measured_compounds
 from physics.local_queue import Job, LocalQueue
 from physics.mlip import formation
-from physics.mlip.chgnet import WEIGHTS
+from physics.mlip.weights import RELEASES
 from physics.prototypes import PLAUSIBLE, PROTOTYPES, as_record, elemental_reference
 
 Planner = Callable[[Query], tuple[Job, ...]]
@@ -65,7 +65,7 @@ def chgnet(context: OracleContext) -> "FormationOracle":
     options, place = context.fidelity.options, f"fidelity {context.fidelity.name!r}"
     _refuse_unknown(options, ("prototypes", "weights"), place)
     prototypes = _several(options, "prototypes", PLAUSIBLE, PROTOTYPES, place)
-    weights = _one(options, "weights", "0.3.0", WEIGHTS, place)
+    weights = _one(options, "weights", "0.3.0", RELEASES, place)
     for package in ("ase", "pymatgen", "torch", "chgnet"):
         need_package(package, "mlip")
     common = {
@@ -75,21 +75,17 @@ def chgnet(context: OracleContext) -> "FormationOracle":
         "revision": formation.REVISION,
     }
 
+    kind = "physics.mlip.formation:chgnet_jobs[]"
+
     def plan(query: Query) -> tuple[Job, ...]:
         elements = _elements(context, query)
-        label = f"{query.fidelity} {query.candidate}"
-        spec = {"elements": elements, "prototypes": prototypes, **common}
         references = (
-            Job(
-                "physics.mlip.formation:element_job",
-                {"element": symbol, **common},
-                f"{query.fidelity} element {symbol}",
-            )
-            for symbol in elements
+            Job(kind, {"element": symbol, **common}, f"{query.fidelity} element {symbol}") for symbol in elements
         )
-        return Job("physics.mlip.formation:ground_state_job", spec, label), *references
+        compound = {"elements": elements, "prototypes": prototypes, **common}
+        return Job(kind, compound, f"{query.fidelity} {query.candidate}"), *references
 
-    return FormationOracle(_queue(context), plan, _describe_chgnet, batched=True, workers=context.workers)
+    return FormationOracle(_queue(context), plan, _describe_chgnet, together=True)
 
 
 def gpaw(context: OracleContext) -> "FormationOracle":
@@ -138,7 +134,7 @@ def gpaw(context: OracleContext) -> "FormationOracle":
         )
         return Job(kind, compound, f"{query.fidelity} {query.candidate}"), *references
 
-    return FormationOracle(_queue(context), plan, _describe_gpaw, batched=False, workers=context.workers)
+    return FormationOracle(_queue(context), plan, _describe_gpaw, together=False)
 
 
 def measured(context: OracleContext) -> "ReplayOracle":
@@ -162,15 +158,13 @@ class FormationOracle:
         queue: computes the jobs.
         plan: the jobs of a query, the compound first.
         describe: details of an observation from the jobs' answers.
-        batched: one process computes many jobs, because starting it is dear.
-        workers: processes over which a submission is spread.
+        together: one process answers all that is submitted at once, because it computes whole pools together.
     """
 
     queue: LocalQueue
     plan: Planner
     describe: Describer
-    batched: bool
-    workers: int
+    together: bool
     _open: dict[str, tuple[Query, tuple[Job, ...], tuple[str, ...]]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
@@ -187,8 +181,7 @@ class FormationOracle:
             jobs = plans[query.key]
             self._open[query.key] = (query, jobs, tuple(job.key for job in jobs))
         jobs = {job.key: job for plan in plans.values() for job in (*plan[1:], plan[0])}
-        for part in _deal(list(jobs.values()), self.workers if self.batched else len(jobs)):
-            self.queue.submit(part, together=len(part))
+        self.queue.submit(list(jobs.values()), together=max(1, len(jobs)) if self.together else 1)
         return [query.key for query in queries]
 
     def collect(self) -> Sequence[Observation]:
@@ -297,10 +290,6 @@ def _elements(context: OracleContext, query: Query) -> list[str]:
         return list(context.pool.payload[query.candidate]["elements"])
     except KeyError as error:
         raise OracleError(f"{query.key}: the pool's payload names no elements for this candidate") from error
-
-
-def _deal(jobs: list[Job], hands: int) -> list[list[Job]]:
-    return [part for start in range(hands) if (part := jobs[start::hands])]
 
 
 def _spread(descriptors: np.ndarray, count: int, start: list[int]) -> list[int]:

@@ -5,8 +5,8 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,16 @@ class ResultCache:
                 result = compute()
                 self.write(key, kind, spec, result)
             return result
+
+    def compute_many(
+        self, kind: str, specs: Sequence[Spec], compute: Callable[[Sequence[Spec]], Sequence[Result]]
+    ) -> None:
+        """Compute together, and store one by one, all specs without a result that no other process is computing."""
+        with ExitStack() as held:
+            owned = [spec for spec in specs if held.enter_context(self.locked(content_hash(kind, spec), "lock", False))]
+            missing = [spec for spec in owned if self.read(content_hash(kind, spec)) is None]
+            for spec, result in zip(missing, compute(missing) if missing else [], strict=True):
+                self.write(content_hash(kind, spec), kind, spec, result)
 
     @contextmanager
     def locked(self, key: str, suffix: str, wait: bool = True) -> Iterator[bool]:

@@ -1,5 +1,7 @@
 """A worker process: ``python -m physics.run_job BATCH.json`` computes the jobs listed in the file, one after another.
 
+Jobs whose kind ends in ``[]`` are computed together: its function takes all their specs and returns as many results.
+
 A job is computed under the lock of its result and while holding one of the slots, so that neither a process left over
 from a killed campaign nor a second campaign computes the same thing twice or takes more than its share of the machine.
 Locks are taken in the order result, slot; a slot is freed before the next result is asked for.
@@ -19,6 +21,7 @@ from typing import Any
 from physics.result_cache import Result, ResultCache, lock
 
 SLOT_POLL_SECONDS = 0.1
+TOGETHER = "[]"  # at the end of a kind
 
 
 def main(batch_file: str) -> int:
@@ -33,6 +36,8 @@ def main(batch_file: str) -> int:
     """
     batch = json.loads(Path(batch_file).read_bytes())
     cache = ResultCache(Path(batch["cache"]))
+    for kind in dict.fromkeys(job["kind"] for job in batch["jobs"] if job["kind"].endswith(TOGETHER)):
+        _attempt_together(cache, kind, batch)
     busy = [job for job in batch["jobs"] if not _attempt(cache, job, batch, wait=False)]
     # what another process was computing is looked at last: usually it has been finished meanwhile
     broken = [job for job in busy if job.get("error") or not _attempt(cache, job, batch, wait=True)]
@@ -40,12 +45,12 @@ def main(batch_file: str) -> int:
 
 
 def resolve(kind: str) -> Any:
-    """Return the function named by a job's kind, ``package.module:function``.
+    """Return the function named by a job's kind, ``package.module:function`` or ``package.module:function[]``.
 
     Raises:
         ValueError: the kind has another form.
     """
-    module, separator, function = kind.partition(":")
+    module, separator, function = kind.removesuffix(TOGETHER).partition(":")
     if not separator:
         raise ValueError(f"{kind=} is not of the form package.module:function")
     return getattr(importlib.import_module(module), function)
@@ -64,20 +69,35 @@ def slot(directory: Path, workers: int) -> Iterator[int]:
         time.sleep(SLOT_POLL_SECONDS)
 
 
+def _attempt_together(cache: ResultCache, kind: str, batch: Mapping[str, Any]) -> None:
+    """Compute at once all jobs of a kind that no other process is computing; each result is stored by itself."""
+    jobs = [job for job in batch["jobs"] if job["kind"] == kind]
+    try:
+        cache.compute_many(kind, [job["spec"] for job in jobs], lambda specs: _compute(kind, specs, batch))
+    except Exception:  # then each is tried alone
+        traceback.print_exc()
+
+
 def _attempt(cache: ResultCache, job: dict[str, Any], batch: Mapping[str, Any], wait: bool) -> bool:
     try:
-        return cache.compute_once(job["kind"], job["spec"], lambda: _compute(job, batch), wait) is not None
+        return cache.compute_once(job["kind"], job["spec"], lambda: _compute_one(job, batch), wait) is not None
     except Exception:  # the other jobs of the batch are none the worse
         traceback.print_exc()
         job["error"] = True
         return False
 
 
-def _compute(job: Mapping[str, Any], batch: Mapping[str, Any]) -> Result:
+def _compute_one(job: Mapping[str, Any], batch: Mapping[str, Any]) -> Result:
+    together = job["kind"].endswith(TOGETHER)
+    found = _compute(job["kind"], [job["spec"]] if together else job["spec"], batch)
+    return found[0] if together else found
+
+
+def _compute(kind: str, asked: Any, batch: Mapping[str, Any]) -> Any:
     with slot(Path(batch["slots"]), batch["workers"]):
         signal.alarm(int(batch["limit_seconds"]))  # the default action ends the process, also inside compiled code
         try:
-            return resolve(job["kind"])(job["spec"])
+            return resolve(kind)(asked)
         finally:
             signal.alarm(0)
 

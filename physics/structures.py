@@ -45,23 +45,35 @@ class Unreadable:
     reason: str
 
 
-def structure_files(places: Sequence[Path]) -> list[Path]:
+def structure_files(places: Sequence[Path], output: Path | None = None) -> list[Path]:
     """Return the files to read: those given, and of each folder all that have a known name, sorted.
+
+    Args:
+        places: files and folders.
+        output: file to be written, which is left out of folders.
 
     Raises:
         FileNotFoundError: a place does not exist.
+        ValueError: the output is to be read.
     """
     files: list[Path] = []
+    written = None if output is None else output.resolve()
     for place in places:
         if not place.exists():
             raise FileNotFoundError(f"{place} does not exist")
-        files += sorted(file for file in place.rglob("*") if _format(file)) if place.is_dir() else [place]
+        if place.resolve() == written:
+            raise ValueError(f"{place} would be read and written; write to another file")
+        inside = sorted(file for file in place.rglob("*") if _format(file)) if place.is_dir() else [place]
+        files += [file for file in inside if written is None or file.name != written.name or file.resolve() != written]
     return list(dict.fromkeys(files))
 
 
 def read_structures(files: Sequence[Path]) -> Iterator[Named | Unreadable]:
     """Read every structure of every file, one after the other."""
     for file in files:
+        if not str(file).isprintable():
+            yield Unreadable(ascii(str(file)), "its name has characters that no table can hold; rename it")
+            continue
         try:
             yield from _read(file)
         except Exception as error:  # readers raise whatever a broken file makes them; the other files are fine
@@ -115,6 +127,8 @@ def _from_json(file: Path) -> Iterator[Named | Unreadable]:
         yield from _from_database(file)
         return
     entries = _entries(content)
+    if len(dict(entries)) < len(entries) or not "".join(label for label, _ in entries).isprintable():
+        entries = [(str(number), entry) for number, (_, entry) in enumerate(entries)]
     if not entries:
         yield Unreadable(str(file), "holds no structure of pymatgen, OPTIMADE or ASE")
     for label, entry in entries:

@@ -1,16 +1,17 @@
-"""The lowest of several prototypes by a machine-learned potential, and the elements that it is compared with.
+"""The lowest of several prototypes by a machine-learned potential, for many compounds and elements at once.
 
-Cheap first: each prototype is scanned over volumes with energies alone, only those close to the lowest are relaxed, and
-a relaxation that stays far above the best one so far is given up.
+All prototypes of all compounds are scanned over volumes in one call of the potential, and those close to the lowest of
+their compound are relaxed together in a second one.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physics.mlip.ase import Potential, relax
+from physics.mlip.potential import Outcome, Potential, Prediction, Refusal, Relaxation, RelaxationSettings
 from physics.prototypes import (
     as_record,
     as_spglib,
@@ -26,82 +27,136 @@ if TYPE_CHECKING:
 
 VOLUME_FACTORS = np.array([0.80, 0.88, 0.96, 1.04, 1.12])  # of the mean of the elements' volumes
 SCAN_WINDOW_EV_PER_ATOM = 0.15  # an internal relaxation seldom gains more
-RELAXATION_WINDOW_EV_PER_ATOM = 0.05
+RELAXATION = RelaxationSettings(fmax_ev_per_a=0.01, max_steps=500)
+MAX_VOLUME_RATIO = 1.6  # a metal that swells or shrinks by more has left the potential's domain
+MIN_DISTANCE_A = 1.4
+SAME_EV_PER_ATOM = 5e-4  # what two relaxations into one structure differ by
 IDEALISATION_A = 0.02
-REVISION = 1  # part of the content hash: raise it whenever this recipe's answers change
+REVISION = 2  # part of the content hash: raise it whenever this recipe's answers change
 
 
 @dataclass(frozen=True)
-class ScannedPrototype:
-    """The bottom of one volume scan.
+class Compound:
+    """What is asked of a 1:1 compound.
 
     Attributes:
-        label: prototype and the element on its first site, such as ``B33:Zr``.
-        atoms: structure at the best volume.
-        energy_ev_per_atom: energy of the parabola through the three lowest volumes.
+        first: the more electropositive element.
+        second: the other element.
+        prototypes: names in `physics.prototypes.PROTOTYPES`.
     """
 
-    label: str
+    first: str
+    second: str
+    prototypes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Where a relaxation starts: the bottom of a volume scan, or an element's reference structure."""
+
+    label: str  # prototype and the element on its first site, such as ``B33:Zr``; or the element
     atoms: "Atoms"
     energy_ev_per_atom: float
 
 
-def ground_state(first: str, second: str, prototypes: Sequence[str], potential: Potential) -> dict[str, Any]:
-    """Relax the promising prototypes of a 1:1 compound and return the lowest.
+def lowest(asked: Sequence[Compound | str], potential: Potential) -> list[dict[str, Any]]:
+    """Relax the promising prototypes of compounds, and the reference structures of elements.
 
     Args:
-        first: the more electropositive element.
-        second: the other element.
-        prototypes: names in `physics.prototypes.PROTOTYPES`.
-        potential: energies, forces and stress.
+        asked: compounds, and symbols of elements.
+        potential: answers many structures at once.
 
     Returns:
-        JSON values: ``energy_ev_per_atom``, ``prototype``, ``space_group``, ``structure``, ``prototypes`` (energy of
-        each above the lowest, eV/atom), ``steps``; or ``failure`` with the reasons where none could be relaxed.
+        For each JSON values: ``energy_ev_per_atom``, ``structure``, ``space_group``, ``steps``, of compounds also
+        ``prototype`` and ``prototypes`` (energy of each above the lowest, eV/atom); or ``failure`` with the reasons
+        where nothing could be relaxed.
     """
-    scans = [scan(name, a, b, potential) for name in prototypes for a, b in orderings(name, first, second)]
-    scans.sort(key=lambda candidate: candidate.energy_ev_per_atom)
-    limit = scans[0].energy_ev_per_atom + SCAN_WINDOW_EV_PER_ATOM
-    energies = {candidate.label: candidate.energy_ev_per_atom for candidate in scans}
-    best, best_label, failures, steps = None, "", {}, 0
-    calculator = potential.calculator()
-    for candidate in scans:
-        if candidate.energy_ev_per_atom > limit:
-            break
-        ceiling = best.energy_ev_per_atom + RELAXATION_WINDOW_EV_PER_ATOM if best else float("inf")
-        found = relax(candidate.atoms, calculator, hopeless_above_ev_per_atom=ceiling)
-        steps += found.steps
-        if found.failure:
-            failures[candidate.label] = found.failure
-            continue
-        energies[candidate.label] = found.energy_ev_per_atom
-        if best is None or found.energy_ev_per_atom < best.energy_ev_per_atom:
-            best, best_label = found, candidate.label
-    if best is None:
-        return {"failure": f"no prototype of {first}{second} could be relaxed: {failures}"}
-    return {
-        "energy_ev_per_atom": best.energy_ev_per_atom,
-        "prototype": best_label,
-        **describe(best.atoms),
-        "prototypes": {label: round(energy - best.energy_ev_per_atom, 4) for label, energy in energies.items()},
-        "steps": steps,
-    }
+    scans = iter(_scans([one for one in asked if isinstance(one, Compound)], potential))
+    every = [next(scans) if isinstance(one, Compound) else _element(one) for one in asked]
+    hopeful = [_promising(starts) for starts in every]
+    relaxed = iter(potential.relax([start.atoms for starts in hopeful for start in starts], RELAXATION))
+    ends = [[(start, next(relaxed)) for start in starts] for starts in hopeful]
+    return [_answer(*one) for one in zip(asked, every, ends, strict=True)]
 
 
-def element(symbol: str, potential: Potential) -> dict[str, Any]:
-    """Relax an element's reference structure; return values as `ground_state` does, without prototypes."""
-    found = relax(elemental_reference(symbol), potential.calculator())
-    if found.failure:
-        return {"failure": f"the reference structure of {symbol} could not be relaxed: {found.failure}"}
-    return {"energy_ev_per_atom": found.energy_ev_per_atom, **describe(found.atoms), "steps": found.steps}
+def _scans(compounds: Sequence[Compound], potential: Potential) -> list[list[_Start]]:
+    """Find the best volume of each prototype at fixed shape by energies alone."""
+    sites = [
+        [(name, a, b) for name in one.prototypes for a, b in orderings(name, one.first, one.second)]
+        for one in compounds
+    ]
+    every = [site for of_compound in sites for site in of_compound]
+    volumes_a3 = [(elemental_volume_a3(a) + elemental_volume_a3(b)) / 2 for _, a, b in every]
+    pairs = list(zip(every, volumes_a3, strict=True))
+    answers = potential.predict([build(*site, factor * volume) for site, volume in pairs for factor in VOLUME_FACTORS])
+    energies = np.array([_energy(answer) for answer in answers]).reshape(len(every), -1)
+    starts = (_bottom(site, volume, row) for (site, volume), row in zip(pairs, energies, strict=True))
+    return [[next(starts) for _ in of_compound] for of_compound in sites]
 
 
-def scan(name: str, first: str, second: str, potential: Potential) -> ScannedPrototype:
-    """Find the best volume of a prototype at fixed shape by energies alone."""
-    guess_a3 = (elemental_volume_a3(first) + elemental_volume_a3(second)) / 2
-    energies = potential.energies_ev_per_atom([build(name, first, second, f * guess_a3) for f in VOLUME_FACTORS])
-    factor, energy = _parabola(VOLUME_FACTORS, energies)
-    return ScannedPrototype(f"{name}:{first}", build(name, first, second, factor * guess_a3), energy)
+def _bottom(site: tuple[str, str, str], volume_a3: float, energies_ev_per_atom: np.ndarray) -> _Start:
+    factor, energy = _parabola(VOLUME_FACTORS, energies_ev_per_atom)
+    name, first, _ = site
+    return _Start(f"{name}:{first}", build(*site, factor * volume_a3), energy)
+
+
+def _element(symbol: str) -> list[_Start]:
+    return [_Start(symbol, elemental_reference(symbol), 0.0)]
+
+
+def _energy(answer: Prediction | Refusal) -> float:
+    return answer.energy_ev_per_atom if isinstance(answer, Prediction) else np.inf
+
+
+def _promising(starts: Sequence[_Start]) -> list[_Start]:
+    limit = min(start.energy_ev_per_atom for start in starts) + SCAN_WINDOW_EV_PER_ATOM
+    return [start for start in starts if start.energy_ev_per_atom <= limit]
+
+
+def _answer(
+    asked: Compound | str, starts: Sequence[_Start], ends: Sequence[tuple[_Start, Relaxation | Refusal]]
+) -> dict[str, Any]:
+    failures = {start.label: reason for start, end in ends if (reason := _failure(start, end))}
+    good = {start.label: end for start, end in ends if start.label not in failures and isinstance(end, Relaxation)}
+    if not good:
+        what = asked if isinstance(asked, str) else f"{asked.first}{asked.second}"
+        return {"failure": f"no structure of {what} could be relaxed: {failures}"}
+    label, best = _lowest(good)
+    energy = best.prediction.energy_ev_per_atom
+    found = {"energy_ev_per_atom": energy, **describe(best.atoms), "steps": sum(end.steps for end in good.values())}
+    if isinstance(asked, str):
+        return found
+    scanned = {start.label: start.energy_ev_per_atom for start in starts}
+    energies = scanned | {name: end.prediction.energy_ev_per_atom for name, end in good.items()}
+    above = {name: round(value - energy, 4) for name, value in energies.items() if np.isfinite(value)}
+    return {**found, "prototype": label, "prototypes": above}
+
+
+def _lowest(ends: Mapping[str, Relaxation]) -> tuple[str, Relaxation]:
+    """Return the first that is as low as any: one prototype can relax into another."""
+    limit = min(end.prediction.energy_ev_per_atom for end in ends.values()) + SAME_EV_PER_ATOM
+    return next(item for item in ends.items() if item[1].prediction.energy_ev_per_atom <= limit)
+
+
+def _failure(start: _Start, end: Relaxation | Refusal) -> str | None:
+    """Return why the end is no relaxed structure; None where it is one."""
+    if isinstance(end, Refusal):
+        return end.reason
+    if end.outcome != Outcome.CONVERGED:
+        return f"{end.outcome} in {end.steps} steps"
+    ratio = end.atoms.get_volume() / start.atoms.get_volume()
+    if not 1 / MAX_VOLUME_RATIO < ratio < MAX_VOLUME_RATIO:
+        return f"the volume changed by the factor {ratio:.2f} during the relaxation"
+    distance = shortest_distance_a(end.atoms)
+    return f"two atoms came within {distance:.2f} angstrom" if distance < MIN_DISTANCE_A else None
+
+
+def shortest_distance_a(atoms: "Atoms") -> float:
+    """Return the shortest distance between two atoms, periodic images included, up to 4 angstrom."""
+    from ase.neighborlist import neighbor_list
+
+    distances = neighbor_list("d", atoms, 4.0)
+    return float(distances.min()) if len(distances) else 4.0
 
 
 def describe(atoms: "Atoms") -> dict[str, Any]:
@@ -113,31 +168,36 @@ def describe(atoms: "Atoms") -> dict[str, Any]:
     return {"structure": as_record(ideal), "space_group": int(found.number) if found else 1}
 
 
-def ground_state_job(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer a queue's job: `ground_state` of ``spec["elements"]`` over ``spec["prototypes"]`` by CHGNet."""
+def chgnet_jobs(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Answer many jobs of a queue at once by CHGNet.
+
+    Args:
+        specs: with the same ``weights`` each, and either ``element`` or ``elements`` and ``prototypes``.
+    """
+    (weights,) = {spec["weights"] for spec in specs}
+    return lowest([_asked(spec) for spec in specs], _chgnet(weights))
+
+
+def _asked(spec: Mapping[str, Any]) -> Compound | str:
+    if "element" in spec:
+        return spec["element"]
     first, second = spec["elements"]
-    return ground_state(first, second, spec["prototypes"], _chgnet(spec["weights"]))
+    return Compound(first, second, tuple(spec["prototypes"]))
 
 
-def element_job(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer a queue's job: `element` of ``spec["element"]`` by CHGNet."""
-    return element(spec["element"], _chgnet(spec["weights"]))
-
-
-_LOADED: dict[str, Potential] = {}
-
-
+@cache
 def _chgnet(weights: str) -> Potential:
-    from physics.mlip import chgnet
+    from physics.mlip.chgnet_potential import load_chgnet
 
-    if weights not in _LOADED:  # a worker answers many jobs; loading takes longer than a relaxation
-        _LOADED[weights] = chgnet.load(weights)
-    return _LOADED[weights]
+    return load_chgnet(weights)
 
 
 def _parabola(factors: np.ndarray, energies: np.ndarray) -> tuple[float, float]:
+    """Return place and value of the minimum of the parabola through the three points around the lowest."""
     middle = int(np.clip(energies.argmin(), 1, len(factors) - 2))
     near = slice(middle - 1, middle + 2)
+    if not np.isfinite(energies[near]).all():
+        return float(factors[energies.argmin()]), float(energies.min())
     curvature, slope, constant = np.polyfit(factors[near], energies[near], 2)
     if curvature <= 0:
         return float(factors[energies.argmin()]), float(energies.min())

@@ -17,6 +17,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+UNREACHABLE = 10_000  # shift of images that are padding
 FAR_A = 50.0  # length of the vector that padding gets: beyond every cutoff, so that its messages weigh nothing
 
 
@@ -65,6 +66,28 @@ class Graph(eqx.Module):
     short: int = eqx.field(static=True)
 
 
+class Candidates(eqx.Module):
+    """Bonds within cutoff and skin: all that can be within the cutoff until atoms have moved by half the skin.
+
+    Attributes:
+        first: one atom of each bond; padding has padded atoms.
+        second: the other.
+        shift: of the second atom, in units of the cell vectors, as fractional coordinates stood.
+        real: False for padding, which is at the end.
+        fractional: positions at the search.
+        cells: cell vectors at the search.
+        overflow: whether a capacity was too small, or the images do not reach the cutoff any more.
+    """
+
+    first: Int[Array, " candidates"]
+    second: Int[Array, " candidates"]
+    shift: Int[Array, "candidates 3"]
+    real: Bool[Array, " candidates"]
+    fractional: Float[Array, "atoms 3"]
+    cells: Float[Array, "structures 3 3"]
+    overflow: Bool[Array, ""]
+
+
 class Capacities(eqx.Module):
     """Static sizes of a graph; `physics.mlip.batches` measures and rounds them.
 
@@ -95,59 +118,130 @@ def build_graph(
         atom_cutoff_a: reach of a bond, angstrom.
         bond_cutoff_a: reach of a short one.
     """
-    centre, neighbour, image, squared, found, overflow = _bonds(crystals, capacities, atom_cutoff_a)
-    is_short = found & (squared < bond_cutoff_a**2)
-    short, short_overflow = _positions(is_short, capacities.short)
-    long, long_overflow = _positions(found & ~is_short, capacities.bonds - capacities.short)
-    order = jnp.concatenate([short, long])
-    real = order < capacities.bonds
-    order = jnp.minimum(order, capacities.bonds - 1)
-    atoms = crystals.owner.shape[0]
-    padding = _spread(jnp.sum(crystals.owner < crystals.cells.shape[0], dtype=jnp.int32), atoms, capacities.bonds)
-    centre, neighbour = (jnp.where(real, ends[order], padding) for ends in (centre, neighbour))
-    image = jnp.where(real[:, None], image[order], 0)
-    first, second, real_angle, angle_overflow = _angles(
-        centre[: capacities.short], neighbour[: capacities.short], real[: capacities.short], atoms, capacities.angles
-    )
-    overflow = overflow | short_overflow | long_overflow | angle_overflow
-    return Graph(centre, neighbour, image, real, first, second, real_angle, overflow, capacities.short)
+    candidates = search(crystals, capacities.pairs, capacities.bonds, atom_cutoff_a)
+    return select(candidates, crystals, capacities, atom_cutoff_a, bond_cutoff_a)
 
 
-def bond_vectors(crystals: Crystals, graph: Graph) -> Float[Array, "bonds 3"]:
-    """Return the vectors from centre to neighbour, angstrom; padding has one beyond every cutoff."""
-    difference = crystals.fractional[graph.neighbour] - crystals.fractional[graph.centre] + graph.image
-    owner = jnp.minimum(crystals.owner[graph.centre], crystals.cells.shape[0] - 1)
-    vectors = _cartesian(difference, crystals.cells[owner])
-    return jnp.where(graph.real[:, None], vectors, jnp.asarray([FAR_A, 0.0, 0.0], vectors.dtype))
+def search(crystals: Crystals, pairs: int, capacity: int, cutoff_a: float) -> Candidates:
+    """Try all pairs and images once.
 
-
-def _bonds(crystals: Crystals, capacities: Capacities, cutoff_a: float) -> tuple[Array, ...]:
-    """Return ends, shift, squared length and validity of each bond, and whether they overflowed."""
-    first, second, known, pair_overflow = _pairs(crystals, capacities.pairs)
-    difference = crystals.fractional[second] - crystals.fractional[first]
-    nearest = jnp.round(difference)
-    difference = difference - nearest
-    cells = crystals.cells[jnp.minimum(crystals.owner[first], crystals.cells.shape[0] - 1)]
-    squared = _squared_lengths(difference[:, None, :] + crystals.images, cells[:, None])
-    within = known[:, None] & (squared < cutoff_a**2) & ((first < second)[:, None] | _is_positive(crystals.images))
-    chosen, overflow = _positions(within.ravel(), capacities.bonds)
-    found = chosen < within.size
+    Args:
+        crystals: at least one atom must be padding.
+        pairs: capacity for pairs of atoms ``i <= j`` of one structure.
+        capacity: for bonds.
+        cutoff_a: cutoff and skin, angstrom.
+    """
+    first, second, known, overflow = paired_atoms(crystals, pairs)
+    squared, is_tried = image_distances(crystals, first, second)
+    within = known[:, None] & is_tried & (squared < cutoff_a**2)
+    chosen, too_many = _positions(within.ravel(), capacity)
+    real = chosen < within.size
     pair, image = jnp.divmod(jnp.minimum(chosen, within.size - 1), crystals.images.shape[0])
-    shift = crystals.images[image]
-    # computed again: keeping every tried length would take as much memory as all else together
-    squared = _squared_lengths(difference[pair] + shift, cells[pair])
-    shift = shift - nearest[pair].astype(jnp.int32)
-    return first[pair], second[pair], shift, squared, found, pair_overflow | overflow
+    nearest = jnp.round(crystals.fractional[second[pair]] - crystals.fractional[first[pair]]).astype(jnp.int32)
+    shift = jnp.where(real[:, None], crystals.images[image] - nearest, 0)
+    padding = _padded_atoms(crystals, capacity)
+    first, second = (jnp.where(real, ends[pair], padding) for ends in (first, second))
+    overflow = overflow | too_many | ~_images_reach(crystals, cutoff_a)
+    return Candidates(first, second, shift, real, crystals.fractional, crystals.cells, overflow)
 
 
-def _pairs(crystals: Crystals, capacity: int) -> tuple[Array, ...]:
-    """Pair each atom with itself and all later ones of its structure."""
+def paired_atoms(crystals: Crystals, capacity: int) -> tuple[Array, ...]:
+    """Pair each atom with itself and all later ones of its structure.
+
+    Returns:
+        first and second atom; False for padding; whether there were more than the capacity.
+    """
     atoms = crystals.owner.shape[0]
     end = jnp.searchsorted(crystals.owner, crystals.owner, side="right").astype(jnp.int32)
     index = jnp.arange(atoms, dtype=jnp.int32)
     partners = jnp.where(crystals.owner < crystals.cells.shape[0], end - index, 0)
     first, rank, known, overflow = _expand(partners, capacity)
     return first, jnp.minimum(first + rank, atoms - 1), known, overflow
+
+
+def image_distances(
+    crystals: Crystals, first: Int[Array, " pairs"], second: Int[Array, " pairs"]
+) -> tuple[Float[Array, "pairs images"], Bool[Array, "pairs images"]]:
+    """Return squared distances to every image of the second atom, and which of them are bonds of their own."""
+    difference = crystals.fractional[second] - crystals.fractional[first]
+    cells = crystals.cells[jnp.minimum(crystals.owner[first], crystals.cells.shape[0] - 1)]
+    squared = _squared_lengths((difference - jnp.round(difference))[:, None, :] + crystals.images, cells[:, None])
+    return squared, (first < second)[:, None] | _is_positive(crystals.images)
+
+
+def select(
+    candidates: Candidates, crystals: Crystals, capacities: Capacities, atom_cutoff_a: float, bond_cutoff_a: float
+) -> Graph:
+    """Return the graph of the candidates that are within the cutoffs now; as `build_graph` otherwise."""
+    difference = crystals.fractional[candidates.second] - crystals.fractional[candidates.first] + candidates.shift
+    owner = jnp.minimum(crystals.owner[candidates.first], crystals.cells.shape[0] - 1)
+    squared = _squared_lengths(difference, crystals.cells[owner])
+    found = candidates.real & (squared < atom_cutoff_a**2)
+    is_short = found & (squared < bond_cutoff_a**2)
+    short, short_overflow = _positions(is_short, capacities.short)
+    long, long_overflow = _positions(found & ~is_short, capacities.bonds - capacities.short)
+    order = jnp.concatenate([short, long])
+    rows = candidates.first.shape[0]
+    real, order = order < rows, jnp.minimum(order, rows - 1)
+    padding = _padded_atoms(crystals, capacities.bonds)
+    centre, neighbour = (jnp.where(real, ends[order], padding) for ends in (candidates.first, candidates.second))
+    image = jnp.where(real[:, None], candidates.shift[order], 0)
+    first, second, real_angle, angle_overflow = _angles(
+        centre[: capacities.short],
+        neighbour[: capacities.short],
+        real[: capacities.short],
+        crystals.owner.shape[0],
+        capacities.angles,
+    )
+    overflow = candidates.overflow | short_overflow | long_overflow | angle_overflow
+    return Graph(centre, neighbour, image, real, first, second, real_angle, overflow, capacities.short)
+
+
+def outdated(candidates: Candidates, crystals: Crystals, cutoff_a: float, skin_a: float) -> Bool[Array, ""]:
+    """Tell whether a bond may be within the cutoff that was beyond cutoff and skin at the search.
+
+    A vector ``v`` between atoms becomes ``v (1 + strain) + displacement - displacement``, so it stays beyond the cutoff
+    while ``(cutoff + skin) |strain| + 2 |displacement| <= skin``.
+    """
+    last = crystals.cells.shape[0] - 1
+    owner = jnp.minimum(crystals.owner, last)
+    moved = to_cartesian(crystals.fractional - candidates.fractional, crystals.cells[owner])
+    displacement = jnp.zeros(last + 1, moved.dtype).at[owner].max(jnp.sqrt(jnp.sum(moved**2, axis=1)))
+    change = crystals.cells - candidates.cells
+    strain = jnp.sqrt(jnp.sum(matrix_product(inverse(candidates.cells), change) ** 2, axis=(1, 2)))
+    return jnp.any((cutoff_a + skin_a) * strain + 2 * displacement > skin_a)
+
+
+def inverse(cells: Float[Array, "structures 3 3"]) -> Float[Array, "structures 3 3"]:
+    """Invert each cell by cross products: small batched factorisations are slow, and on a CPU can hang (`mfal`)."""
+    a, b, c = cells[:, 0], cells[:, 1], cells[:, 2]
+    rows = jnp.stack([jnp.cross(b, c), jnp.cross(c, a), jnp.cross(a, b)], axis=2)
+    return rows / jnp.sum(a * rows[:, :, 0], axis=1)[:, None, None]
+
+
+def cell_volumes(cells: Float[Array, "structures 3 3"]) -> Float[Array, " structures"]:
+    """Return volumes, cubic angstrom, of cells of either hand."""
+    return jnp.abs(jnp.sum(cells[:, 0] * jnp.cross(cells[:, 1], cells[:, 2]), axis=1))
+
+
+def matrix_product(
+    left: Float[Array, "structures 3 3"], right: Float[Array, "structures 3 3"]
+) -> Float[Array, "structures 3 3"]:
+    """Multiply the cells of each structure."""
+    return to_cartesian(left, right[:, None])
+
+
+def to_cartesian(difference: Float[Array, "*rows 3"], cells: Float[Array, "*broadcast 3 3"]) -> Float[Array, "*rows 3"]:
+    """Multiply by each row's own cell; as a sum, because a GPU would round the factors of a product to TF32."""
+    return sum(difference[..., axis, None] * cells[..., axis, :] for axis in range(3))  # pyright: ignore
+
+
+def bond_vectors(crystals: Crystals, graph: Graph) -> Float[Array, "bonds 3"]:
+    """Return the vectors from centre to neighbour, angstrom; padding has one beyond every cutoff."""
+    difference = crystals.fractional[graph.neighbour] - crystals.fractional[graph.centre] + graph.image
+    owner = jnp.minimum(crystals.owner[graph.centre], crystals.cells.shape[0] - 1)
+    vectors = to_cartesian(difference, crystals.cells[owner])
+    return jnp.where(graph.real[:, None], vectors, jnp.asarray([FAR_A, 0.0, 0.0], vectors.dtype))
 
 
 def _angles(
@@ -198,6 +292,21 @@ def _spread(real: Int[Array, ""], rows: int, count: int) -> Int[Array, " count"]
     return real + jnp.arange(count, dtype=jnp.int32) % jnp.maximum(rows - real, 1)
 
 
+def _padded_atoms(crystals: Crystals, count: int) -> Int[Array, " count"]:
+    """Return `count` atoms that are padding."""
+    real = jnp.sum(crystals.owner < crystals.cells.shape[0], dtype=jnp.int32)
+    return _spread(real, crystals.owner.shape[0], count)
+
+
+def _images_reach(crystals: Crystals, cutoff_a: float) -> Bool[Array, ""]:
+    """Tell whether the images suffice: cells may have shrunk since they were chosen."""
+    heights = 1 / jnp.sqrt(jnp.sum(inverse(crystals.cells) ** 2, axis=1))
+    needed = jnp.floor(cutoff_a / heights + 0.5).astype(jnp.int32)
+    there = jnp.max(jnp.where(crystals.images < UNREACHABLE, crystals.images, 0), axis=0)
+    real = jnp.zeros(crystals.cells.shape[0] + 1, bool).at[crystals.owner].set(True)[:-1]
+    return jnp.all((needed <= there) | ~real[:, None])
+
+
 def _is_positive(shifts: Int[Array, "images 3"]) -> Bool[Array, " images"]:
     """Tell which shifts have a positive first non-zero component."""
     x, y, z = shifts.T
@@ -207,9 +316,4 @@ def _is_positive(shifts: Int[Array, "images 3"]) -> Bool[Array, " images"]:
 def _squared_lengths(
     difference: Float[Array, "*rows 3"], cells: Float[Array, "*broadcast 3 3"]
 ) -> Float[Array, "*rows"]:
-    return jnp.sum(_cartesian(difference, cells) ** 2, axis=-1)
-
-
-def _cartesian(difference: Float[Array, "*rows 3"], cells: Float[Array, "*broadcast 3 3"]) -> Float[Array, "*rows 3"]:
-    """Multiply by each row's own cell; as a sum, because a GPU would round the factors of a product to TF32."""
-    return sum(difference[..., axis, None] * cells[..., axis, :] for axis in range(3))  # pyright: ignore
+    return jnp.sum(to_cartesian(difference, cells) ** 2, axis=-1)

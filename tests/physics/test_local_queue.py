@@ -75,6 +75,26 @@ def test_batch_answers_one_by_one(tmp_path, make_queue):
     assert [answers[item.key]["value"] for item in jobs] == [0, 1, 2, 3]
 
 
+def test_kinds_for_many_are_computed_at_once_and_stored_one_by_one(tmp_path, make_queue):
+    queue = make_queue()
+    jobs = [job(tmp_path, value, kind="echo_many[]") for value in range(4)]
+    queue.submit(jobs[:1])
+    drain(queue, 1)
+    queue.submit(jobs, together=4)
+    answers = drain(queue, 4)
+    assert [answers[item.key]["value"] for item in jobs] == [0, 1, 2, 3]
+    marks = sorted(path.name.rpartition("-")[0].rpartition("-")[0] for path in (tmp_path / "marks").iterdir())
+    assert marks == ["together-1", "together-3"]  # the one that is known is not asked again
+
+
+def test_one_that_breaks_many_fails_alone(tmp_path, make_queue):
+    queue = make_queue()
+    good, bad = job(tmp_path, 1, kind="echo_many[]"), job(tmp_path, 2, kind="echo_many[]", boom=True)
+    queue.submit([bad, good], together=2)
+    answers = drain(queue, 2)
+    assert answers[good.key] == {"value": 1} and "boom" in answers[bad.key]["failure"]
+
+
 def test_crash_is_retried_once(tmp_path, make_queue):
     queue = make_queue()
     queue.submit([job(tmp_path, 1, kind="die_first")])

@@ -49,7 +49,7 @@ def test_symmetry_size_and_volume(name):
 
 @pytest.mark.parametrize("name", PROTOTYPES)
 def test_atoms_do_not_touch(name):
-    from physics.mlip.ase import shortest_distance_a
+    from physics.mlip.formation import shortest_distance_a
 
     assert shortest_distance_a(build(name, "Zr", "Pt", 18.0)) > 2.0
 

@@ -95,6 +95,30 @@ def test_what_is_broken_is_named_and_the_rest_is_read(tmp_path, name, content):
     same(whole.atoms, COPPER)
 
 
+def test_entries_of_one_label_are_told_apart(tmp_path):
+    data = [{"id": "same", **optimade({"name": "A", "chemical_symbols": [symbol]})} for symbol in ("Cs", "Rb")]
+    (tmp_path / "answer.json").write_text(json.dumps({"data": data}))
+    assert [one.name.rsplit("#")[1] for one in read(tmp_path)] == ["0", "1"]
+
+
+def test_a_name_that_no_table_can_hold_is_reported(tmp_path):
+    write(tmp_path / "POSCAR", COPPER, format="vasp")
+    (tmp_path / "POSCAR").rename(tmp_path / "POSCAR\n1")
+    (found,) = read(tmp_path)
+    assert isinstance(found, Unreadable) and "rename" in found.reason and "\\n" in found.name
+
+
+def test_what_is_written_is_not_read(tmp_path, monkeypatch):
+    output = tmp_path / "out.extxyz"
+    for name in ("out.extxyz", "in.extxyz"):
+        write(tmp_path / name, COPPER, format="extxyz")
+    assert structure_files([tmp_path], output) == [tmp_path / "in.extxyz"]
+    monkeypatch.chdir(tmp_path)
+    assert [file.name for file in structure_files([tmp_path], type(tmp_path)("out.extxyz"))] == ["in.extxyz"]
+    with pytest.raises(ValueError, match=r"out.extxyz would be read and written"):
+        structure_files([output], output)
+
+
 def test_a_file_is_read_once_and_a_place_must_exist(tmp_path):
     write(tmp_path / "POSCAR", COPPER, format="vasp")
     (tmp_path / "notes.txt").write_text("not among the structures of a folder")

@@ -1,0 +1,144 @@
+"""CHGNet for many structures at once, as a `Potential`."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from physics.mlip.memory import device_memory_gb, needed_memory_gb
+from physics.mlip.potential import Prediction, Refusal, Relaxation, RelaxationSettings, ignore
+from physics.mlip.reading import MIN_DISTANCE_A, Structures, compact, read_structures
+from physics.mlip.relax import Ended, relax
+from physics.mlip.single_points import Answers, start_predicting
+from physics.mlip.sizes import MOST_TRIED, Sizes, measure
+from physics.mlip.weights import ChgnetWeights, load_weights
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+TOGETHER = 4096  # structures that are read at once: a few batches of a GPU
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class ChgnetPotential:
+    """CHGNet in JAX, on all devices of this process.
+
+    Attributes:
+        weights: parameters.
+        release: their name.
+        bond_budget: undirected bonds in a batch; None for what suits the device.
+    """
+
+    weights: ChgnetWeights
+    release: str
+    bond_budget: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Return model and weights."""
+        return f"chgnet {self.release}"
+
+    def predict(self, structures: Sequence["Atoms"]) -> list[Prediction | Refusal]:
+        """Return energies, forces, stresses, magnetic moments and embeddings of structures as they are."""
+        parts = [structures[start : start + TOGETHER] for start in range(0, len(structures), TOGETHER)]
+        waiting: deque[Callable[[], list[Prediction | Refusal]]] = deque()
+        found: list[Prediction | Refusal] = []
+        for part in parts:  # the device answers one part while the host reads the next
+            waiting.append(self._start(part))
+            if len(waiting) > 1:
+                found += waiting.popleft()()
+        return found + [one for finish in waiting for one in finish()]
+
+    def _start(self, structures: Sequence["Atoms"]) -> Callable[[], list[Prediction | Refusal]]:
+        good, sizes, places, refused = self._measured(structures)
+        finish = start_predicting(self.weights, good, sizes, self.bond_budget)
+
+        def answers() -> list[Prediction | Refusal]:
+            answered = dict(zip(places.tolist(), _predictions(good.starts, finish()), strict=True))
+            return _in_places(len(structures), answered, refused)
+
+        return answers
+
+    def relax(
+        self, structures: Sequence["Atoms"], settings: RelaxationSettings, watch: Callable[[int], None] = ignore
+    ) -> list[Relaxation | Refusal]:
+        """Return the minima next to the structures by batched FIRE; `watch` is told how many have ended."""
+        good, sizes, places, refused = self._measured(structures)
+        watch(len(refused))
+        found: dict[int, Relaxation] = {}
+        for ended in relax(self.weights, good, sizes, settings, self.bond_budget):
+            starts = [structures[place] for place in places[ended.places].tolist()]
+            found |= dict(zip(places[ended.places].tolist(), _relaxations(ended, starts), strict=True))
+            watch(len(refused) + len(found))
+        return _in_places(len(structures), found, refused)
+
+    def _measured(self, structures: Sequence["Atoms"]) -> tuple[Structures, Sizes, np.ndarray, dict[int, Refusal]]:
+        """Return what can be answered, its places, and why the rest cannot."""
+        good, places, reasons = read_structures(structures)
+        sizes = measure(good, self.weights.atom_cutoff_a, self.weights.bond_cutoff_a)
+        bad = _refused(sizes, self.weights.atom_cutoff_a)
+        reasons |= {(at := int(places[i])): f"{structures[at].get_chemical_formula()!r} {bad[i]}" for i in bad}
+        kept = np.array([i for i in range(len(good)) if i not in bad], int)
+        refused = {place: Refusal(text) for place, text in reasons.items()}
+        return good.take(kept), sizes.take(kept), places[kept], refused
+
+
+def load_chgnet(release: str = "0.3.0") -> ChgnetPotential:
+    """Load one of `physics.mlip.weights.RELEASES`.
+
+    Raises:
+        UnknownWeightsError: no release has this name.
+        MissingWeightsError: chgnet or torch is not installed.
+    """
+    return ChgnetPotential(load_weights(release), release)
+
+
+def _refused(sizes: Sizes, cutoff_a: float) -> dict[int, str]:
+    """Return what is wrong with structures that were measured."""
+    needed, there = needed_memory_gb(sizes), device_memory_gb()
+    bad = (sizes.tried >= MOST_TRIED) | (sizes.closest_a < MIN_DISTANCE_A) | (sizes.lonely >= 0) | (needed > there)
+    return {
+        int(i): f"would try {sizes.tried[i]:.3g} distances between periodic images; reduce its cell"
+        if sizes.tried[i] >= MOST_TRIED
+        else f"has atoms {sizes.closest_a[i]:.3f} angstrom apart; remove sites that are listed twice"
+        if sizes.closest_a[i] < MIN_DISTANCE_A
+        else f"has no neighbour of atom {sizes.lonely[i]} within {cutoff_a} angstrom; reduce vacuum"
+        if sizes.lonely[i] >= 0
+        else f"needs {needed[i]:.0f} GB of the device's {there:.0f}; reduce its cell or use a larger device"
+        for i in np.flatnonzero(bad)
+    }
+
+
+def _in_places(count: int, found: dict[int, Answer], refused: dict[int, Refusal]) -> list[Answer | Refusal]:
+    return [refused[place] if place in refused else found[place] for place in range(count)]
+
+
+def _predictions(starts: np.ndarray, found: Answers) -> list[Prediction]:
+    ends = starts[1:-1]
+    columns = (
+        found.energies_ev_per_atom.tolist(), np.split(found.forces_ev_per_a, ends), found.stresses_gpa,
+        np.split(found.magnetic_moments_mu_b, ends), found.embeddings,
+    )  # fmt: skip
+    return [Prediction(*row) for row in zip(*columns, strict=False)] if len(starts) > 1 else []
+
+
+def _relaxations(ended: Ended, starts: Sequence["Atoms"]) -> list[Relaxation]:
+    first_atoms = ended.structures.starts
+    moved = map(_moved, starts, np.split(ended.structures.fractional, first_atoms[1:-1]), ended.structures.cells)
+    return list(map(Relaxation, moved, _predictions(first_atoms, ended.answers), ended.steps.tolist(), ended.outcomes))
+
+
+def _moved(start: "Atoms", fractional: np.ndarray, cell: np.ndarray) -> "Atoms":
+    """Undo what reading did to a structure: the caller's cell vectors, and images that atoms went to from theirs."""
+    before = compact(start.cell.array[None])[0]
+    inverse = np.linalg.inv(before)
+    whole = np.floor(start.positions @ inverse)
+    moved = start.copy()
+    moved.calc = None
+    moved.set_cell(np.rint(start.cell.array @ inverse) @ cell)
+    moved.positions = (fractional + whole) @ cell
+    return moved

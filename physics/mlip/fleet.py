@@ -1,0 +1,246 @@
+"""Structures that are relaxed together on the device: their state, and some steps of all of them in one program."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from physics.mlip import fire
+from physics.mlip.chgnet import GPA_PER_EV_A3, Answer, answer
+from physics.mlip.compiling import compiled
+from physics.mlip.neighbours import (
+    Candidates,
+    Capacities,
+    Crystals,
+    Graph,
+    bond_vectors,
+    cell_volumes,
+    inverse,
+    matrix_product,
+    outdated,
+    search,
+    select,
+    to_cartesian,
+)
+from physics.mlip.reading import MIN_DISTANCE_A
+from physics.mlip.weights import ChgnetWeights
+
+RUNNING, CONVERGED, NOT_CONVERGED, EXPLODED, LOST_ATOMS = range(5)
+SKIN_A = 0.5
+MAX_VOLUME_RATIO = 4.0  # what shrinks or swells by more has left the domain of any potential
+
+
+class PerAtom(eqx.Module):
+    """State of each atom; `owner` and `images` of `Crystals` come from outside.
+
+    Attributes:
+        numbers: atomic number.
+        fractional: position in units of the cell vectors.
+        velocity: angstrom per unit of FIRE's time.
+    """
+
+    numbers: Int[Any, " atoms"]
+    fractional: Float[Any, "atoms 3"]
+    velocity: Float[Any, "atoms 3"]
+
+
+class PerStructure(eqx.Module):
+    """State of each structure.
+
+    Attributes:
+        cells: vectors in rows, angstrom.
+        velocities: of the cells, see `fire.Velocities`.
+        pace: of FIRE.
+        steps: forces evaluated.
+        outcome: one of the constants above.
+        first_volumes: at the start, cubic angstrom.
+    """
+
+    cells: Float[Any, "structures 3 3"]
+    velocities: Float[Any, "structures 3 3"]
+    pace: fire.Pace
+    steps: Int[Any, " structures"]
+    outcome: Int[Any, " structures"]
+    first_volumes: Float[Any, " structures"]
+
+
+class Fleet(eqx.Module):
+    """All of a batch.
+
+    Attributes:
+        atoms: one structure after the other, then padding.
+        structures: then padding that does not run.
+        owner: structure of each atom; padding has the number of structures.
+        images: see `Crystals`.
+    """
+
+    atoms: PerAtom
+    structures: PerStructure
+    owner: Int[Any, " atoms"]
+    images: Int[Any, "images 3"]
+
+    @property
+    def crystals(self) -> Crystals:
+        """Return the structures as they are now."""
+        return Crystals(self.atoms.numbers, self.atoms.fractional, self.owner, self.structures.cells, self.images)
+
+
+class Limits(eqx.Module):
+    """When a relaxation ends, see `RelaxationSettings`.
+
+    Attributes:
+        fmax_ev_per_a: largest force.
+        max_steps: evaluations of forces.
+        moves_cell: whether cells are relaxed as well.
+    """
+
+    fmax_ev_per_a: Float[Array, ""]
+    max_steps: Int[Array, ""]
+    moves_cell: Bool[Array, ""]
+
+
+class Voyage(eqx.Module):
+    """What some steps led to.
+
+    Attributes:
+        fleet: afterwards; structures that have ended are where their last answer was given.
+        answer: last answer, right for those that have ended.
+        bonds: of each structure, undirected.
+        short: of each structure, undirected and short.
+        angles: of each structure.
+        overflow: whether a capacity was too small; the fleet is as it was before the step that did not fit.
+    """
+
+    fleet: Fleet
+    answer: Answer
+    bonds: Int[Array, " structures"]
+    short: Int[Array, " structures"]
+    angles: Int[Array, " structures"]
+    overflow: Bool[Array, ""]
+
+
+def _advance(
+    weights: ChgnetWeights, fleet: Fleet, limits: Limits, turns: Int[Array, ""], candidates: int, capacities: Capacities
+) -> Voyage:
+    """Take up to `turns` steps with all structures that run; the graph is exact at every step."""
+    cutoff_a = weights.atom_cutoff_a
+
+    def look(fleet: Fleet) -> Candidates:
+        return search(fleet.crystals, capacities.pairs, candidates, cutoff_a + SKIN_A)
+
+    def evaluate(fleet: Fleet, near: Candidates) -> tuple[Graph, Answer, Float[Array, "bonds 3"]]:
+        crystals = fleet.crystals
+        graph = select(near, crystals, capacities, cutoff_a, weights.bond_cutoff_a)
+        vectors = bond_vectors(crystals, graph)
+        return graph, answer(weights, crystals, graph, vectors), vectors
+
+    def turn(carry: tuple[Int[Array, ""], Candidates, Voyage]) -> tuple[Int[Array, ""], Candidates, Voyage]:
+        count, near, before = carry
+        fleet = before.fleet
+        near = jax.lax.cond(outdated(near, fleet.crystals, cutoff_a, SKIN_A), look, lambda _: near, fleet)
+        graph, found, vectors = evaluate(fleet, near)
+        moved = _move(_judge(fleet, found, graph, vectors, limits), found, limits)
+        fleet = jax.tree.map(lambda new, old: jnp.where(graph.overflow, old, new), moved, fleet)
+        bonds, short, angles = _sizes(fleet, graph)
+        return count + 1, near, Voyage(fleet, found, bonds, short, angles, graph.overflow)
+
+    def goes_on(carry: tuple[Int[Array, ""], Candidates, Voyage]) -> Bool[Array, ""]:
+        count, _, now = carry
+        return (count < turns) & ~now.overflow & jnp.any(now.fleet.structures.outcome == RUNNING)
+
+    nothing = jnp.zeros(fleet.structures.cells.shape[0], jnp.int32)
+    start = Voyage(fleet, _no_answer(fleet), nothing, nothing, nothing, jnp.zeros((), bool))
+    return jax.lax.while_loop(goes_on, turn, (jnp.int32(0), look(fleet), start))[2]
+
+
+advance = compiled(_advance, static=("candidates",))
+
+
+def _judge(fleet: Fleet, found: Answer, graph: Graph, vectors: Float[Array, "bonds 3"], limits: Limits) -> Fleet:
+    """Count the step and tell which structures have ended with it."""
+    now, count = fleet.structures, fleet.structures.cells.shape[0]
+    stresses = _generalised(fleet, found, limits)
+    squared = jnp.sum(found.forces_ev_per_a**2, axis=1)
+    largest = jax.ops.segment_max(squared, fleet.owner, num_segments=count + 1)[:count]
+    largest = jnp.maximum(largest, jnp.max(jnp.sum(stresses**2, axis=2), axis=1))
+    lengths = jnp.sum(jnp.where(graph.real[:, None], vectors, 10.0) ** 2, axis=1)
+    bonded = jnp.zeros(fleet.owner.shape[0], bool).at[graph.centre].max(graph.real).at[graph.neighbour].max(graph.real)
+    lonely = jnp.zeros(count + 1, bool).at[fleet.owner].max(~bonded)[:count]
+    closest = jax.ops.segment_min(lengths, fleet.owner[graph.centre], num_segments=count + 1)[:count]
+    ratio = cell_volumes(now.cells) / now.first_volumes
+    is_finite = jnp.isfinite(found.energies_ev_per_atom) & jnp.isfinite(largest)
+    exploded = ~is_finite | (closest < MIN_DISTANCE_A**2) | (ratio > MAX_VOLUME_RATIO) | (ratio < 1 / MAX_VOLUME_RATIO)
+    steps = now.steps + 1
+    verdict = jnp.where(steps >= limits.max_steps, NOT_CONVERGED, RUNNING)
+    verdict = jnp.where(largest <= limits.fmax_ev_per_a**2, CONVERGED, verdict)
+    verdict = jnp.where(exploded, EXPLODED, verdict)
+    verdict = jnp.where(lonely, LOST_ATOMS, verdict)
+    runs = now.outcome == RUNNING
+    judged = (jnp.where(runs, verdict, now.outcome), jnp.where(runs, steps, now.steps))
+    return eqx.tree_at(lambda fleet: (fleet.structures.outcome, fleet.structures.steps), fleet, judged)
+
+
+def _move(fleet: Fleet, found: Answer, limits: Limits) -> Fleet:
+    """Let those that still run take a step."""
+    now = fleet.structures
+    velocities, pace, taken = fire.step(
+        fire.Velocities(fleet.atoms.velocity, now.velocities),
+        now.pace,
+        fire.Velocities(found.forces_ev_per_a, _generalised(fleet, found, limits)),
+        fleet.owner,
+        now.outcome == RUNNING,
+    )
+    fractional, cells = deform(fleet.atoms.fractional, now.cells, taken, fleet.owner)
+    return eqx.tree_at(
+        lambda fleet: (
+            fleet.atoms.fractional, fleet.atoms.velocity,
+            fleet.structures.cells, fleet.structures.velocities, fleet.structures.pace,
+        ),
+        fleet, (fractional, velocities.atoms, cells, velocities.cells, pace),
+    )  # fmt: skip
+
+
+def deform(
+    fractional: Float[Array, "atoms 3"],
+    cells: Float[Array, "structures 3 3"],
+    taken: fire.Velocities,
+    owner: Int[Array, " atoms"],
+) -> tuple[Float[Array, "atoms 3"], Float[Array, "structures 3 3"]]:
+    """Displace atoms, then strain cells with all that is in them by the exponential, to second order."""
+    last = cells.shape[0] - 1
+    own = jnp.minimum(owner, last)
+    displaced = fractional + to_cartesian(taken.atoms, inverse(cells)[own])
+    strain = taken.cells / atom_counts(owner, last + 1)[:, None, None]
+    change = matrix_product(cells, strain + matrix_product(strain, strain) / 2)
+    return displaced, cells + change
+
+
+def atom_counts(owner: Int[Array, " atoms"], structures: int) -> Float[Array, " structures"]:
+    """Return the atoms of each structure; 1 for padding."""
+    counts = jax.ops.segment_sum(jnp.ones(owner.shape[0], jnp.float32), owner, num_segments=structures + 1)
+    return jnp.maximum(counts[:structures], 1)
+
+
+def _generalised(fleet: Fleet, found: Answer, limits: Limits) -> Float[Array, "structures 3 3"]:
+    """Return the forces on the cells: symmetric, so that they do not turn."""
+    stresses = (found.stresses_gpa + found.stresses_gpa.transpose(0, 2, 1)) / 2
+    scale = cell_volumes(fleet.structures.cells) / (atom_counts(fleet.owner, stresses.shape[0]) * GPA_PER_EV_A3)
+    return jnp.where(limits.moves_cell, -stresses * scale[:, None, None], 0)
+
+
+def _sizes(fleet: Fleet, graph: Graph) -> tuple[Int[Array, " structures"], ...]:
+    """Count bonds, short bonds and angles of each structure."""
+    count = fleet.structures.cells.shape[0]
+    owner = jnp.where(graph.real, fleet.owner[graph.centre], count)
+    first = fleet.owner[graph.centre[graph.first % graph.short]]
+    rows = owner, owner[: graph.short], jnp.where(graph.real_angle, first, count)
+    return tuple(jnp.zeros(count + 1, jnp.int32).at[row].add(1)[:count] for row in rows)
+
+
+def _no_answer(fleet: Fleet) -> Answer:
+    atoms, structures = fleet.owner.shape[0], fleet.structures.cells.shape[0]
+    real = fleet.atoms.fractional.dtype
+    shapes = [(structures,), (atoms, 3), (structures, 3, 3), (atoms,), (structures, 64)]
+    return Answer(*(jnp.zeros(shape, real) for shape in shapes), overflow=jnp.zeros((), bool))

@@ -1,0 +1,1 @@
+"""What follows from energies: equations of state, elastic constants, the convex hull."""
