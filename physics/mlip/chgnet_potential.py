@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from physics.mlip.memory import device_memory_gb, needed_memory_gb
+from physics.mlip.packing import Shape
 from physics.mlip.potential import Prediction, Refusal, Relaxation, RelaxationSettings, ignore
 from physics.mlip.reading import MIN_DISTANCE_A, Structures, compact, read_structures
 from physics.mlip.relax import Ended, relax
@@ -31,11 +32,13 @@ class ChgnetPotential:
         weights: parameters.
         release: their name.
         bond_budget: undirected bonds in a batch; None for what suits the device.
+        shapes: of batches and of fleets that have been used, so that what comes next is put into compiled ones.
     """
 
     weights: ChgnetWeights
     release: str
     bond_budget: int | None = None
+    shapes: tuple[list[Shape], list[Shape]] = field(default_factory=lambda: ([], []), repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -55,7 +58,7 @@ class ChgnetPotential:
 
     def _start(self, structures: Sequence["Atoms"]) -> Callable[[], list[Prediction | Refusal]]:
         good, sizes, places, refused = self._measured(structures)
-        finish = start_predicting(self.weights, good, sizes, self.bond_budget)
+        finish = start_predicting(self.weights, good, sizes, self.shapes[0], self.bond_budget)
 
         def answers() -> list[Prediction | Refusal]:
             answered = dict(zip(places.tolist(), _predictions(good.starts, finish()), strict=True))
@@ -70,7 +73,7 @@ class ChgnetPotential:
         good, sizes, places, refused = self._measured(structures)
         watch(len(refused))
         found: dict[int, Relaxation] = {}
-        for ended in relax(self.weights, good, sizes, settings, self.bond_budget):
+        for ended in relax(self.weights, good, sizes, settings, self.shapes[1], self.bond_budget):
             starts = [structures[place] for place in places[ended.places].tolist()]
             found |= dict(zip(places[ended.places].tolist(), _relaxations(ended, starts), strict=True))
             watch(len(refused) + len(found))

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +13,7 @@ from physics.mlip.reading import Structures, box, reach
 from physics.mlip.sizes import Sizes
 
 PADDED_ROWS = 64  # at least; the sums into one row wait for each other on a GPU
+WASTE = 1.3  # of a known shape, at most
 FINE, MIDDLE, COARSE = 1.1, 1.25, 1.5  # ratios of successive capacities: the finer, the more time they cost
 
 
@@ -48,7 +49,9 @@ class Stack:
     capacities: Capacities
 
 
-def pack(structures: Structures, sizes: Sizes, cutoff_a: float, bond_budget: int, depth: int) -> Iterator[Stack]:
+def pack(
+    structures: Structures, sizes: Sizes, cutoff_a: float, bond_budget: int, depth: int, known: list[Shape]
+) -> Iterator[Stack]:
     """Pack structures into batches of few shapes: compiling one takes as long as answering hundreds of structures.
 
     Small structures are dealt out so that every batch has its share of dense and of open ones: one shape fits all
@@ -60,6 +63,7 @@ def pack(structures: Structures, sizes: Sizes, cutoff_a: float, bond_budget: int
         cutoff_a: reach of a bond, angstrom.
         bond_budget: bonds of a batch, about.
         depth: batches in a stack, at most.
+        known: shapes that programs exist for; new ones are added.
     """
     reached = reach(structures.cells, cutoff_a)
     is_large = 2 * sizes.bonds > bond_budget
@@ -67,7 +71,7 @@ def pack(structures: Structures, sizes: Sizes, cutoff_a: float, bond_budget: int
     for place in np.flatnonzero(is_large):
         classes.setdefault(round_up(int(sizes.bonds[place]), COARSE), []).append(np.array([place]))
     for batches in [_deal(sizes, np.flatnonzero(~is_large), bond_budget), *classes.values()]:
-        shape = shape_of(structures, sizes, reached, batches)
+        shape = settled(shape_of(structures, sizes, reached, batches), known)
         for start in range(0, len(batches), depth):
             yield _stack(structures, batches[start : start + depth], shape, depth)
 
@@ -101,9 +105,29 @@ def shape_of(structures: Structures, sizes: Sizes, reached: np.ndarray, batches:
     )
 
 
-def fill(structures: Structures, shape: Shape) -> Crystals:
-    """Pad the structures of one batch."""
-    return Crystals(*(jnp.asarray(array) for array in _padded(structures, shape)))
+def settled(tight: Shape, known: list[Shape]) -> Shape:
+    """Return the least known shape that has room, unless it would waste more than a new program is worth."""
+    roomy = [one for one in known if _has_room(one, tight)]
+    if not roomy:
+        known.append(tight)
+        return tight
+    best = min(roomy, key=lambda one: one.capacities.bonds + one.capacities.angles)
+    images = np.full_like(best.images, UNREACHABLE)
+    images[: len(tight.images)] = tight.images
+    return replace(best, images=images)
+
+
+def _has_room(shape: Shape, tight: Shape) -> bool:
+    there, needed = _rows(shape), _rows(tight)
+    tried, wanted = (one.capacities.pairs * len(one.images) for one in (shape, tight))
+    return bool((there >= needed).all() and (there[:3] <= WASTE * needed[:3]).all() and tried <= 2 * WASTE * wanted)
+
+
+def _rows(shape: Shape) -> np.ndarray:
+    """Return all sizes, first those that cost the most time."""
+    room = shape.capacities
+    long = room.bonds - room.short
+    return np.array([long, room.short, room.angles, room.pairs, shape.atoms, shape.structures, len(shape.images)])
 
 
 def padded_box(reached: np.ndarray) -> np.ndarray:

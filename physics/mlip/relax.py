@@ -37,7 +37,7 @@ from physics.mlip.loads import (
     room_of,
 )
 from physics.mlip.neighbours import UNREACHABLE
-from physics.mlip.packing import Shape, padded_box, round_up, shape_of
+from physics.mlip.packing import Shape, padded_box, round_up, settled, shape_of
 from physics.mlip.potential import Outcome, RelaxationSettings
 from physics.mlip.reading import Structures, reach
 from physics.mlip.single_points import Answers
@@ -75,6 +75,7 @@ def relax(
     structures: Structures,
     sizes: Sizes,
     settings: RelaxationSettings,
+    known: list[Shape],
     bond_budget: int | None = None,
 ) -> Iterator[Ended]:
     """Relax crystals; yield them as they end.
@@ -84,15 +85,16 @@ def relax(
         structures: checked.
         sizes: of them.
         settings: when a relaxation ends.
+        known: shapes that programs exist for; new ones are added.
         bond_budget: undirected bonds of a fleet; None for what suits the device.
     """
     budget, turns, per_device = FLEETS.get(jax.default_backend(), FLEETS["gpu"])
-    budget = bond_budget or budget
     limits = Limits(
         jnp.float32(settings.fmax_ev_per_a), jnp.int32(settings.max_steps), jnp.asarray(settings.moves_cell)
     )
-    for group in _groups(sizes, budget):
-        yield from _Convoy(weights, limits, turns, structures, sizes, group, budget, per_device).run()
+    for group in _groups(sizes, bond_budget or budget):
+        convoy = _Convoy(weights, limits, turns, structures, sizes, group, per_device)
+        yield from convoy.run(bond_budget or budget, known)
 
 
 def _groups(sizes: Sizes, budget: int) -> Iterator[np.ndarray]:
@@ -117,7 +119,6 @@ class _Convoy:
         structures: Structures,
         sizes: Sizes,
         group: np.ndarray,
-        budget: int,
         per_device: int,
     ) -> None:
         devices = jax.local_devices()
@@ -129,10 +130,11 @@ class _Convoy:
         self._waiting = np.random.default_rng(0).permutation(group)
         self._returned: list[Load] = []
         self._structures, self._sizes, self._needs = structures, sizes, needs_of(sizes, structures.counts)
-        self._shape, self._candidates = self._first_shape(budget, fleets)
 
-    def run(self) -> Iterator[Ended]:
+    def run(self, budget: int, known: list[Shape]) -> Iterator[Ended]:
         """Keep all fleets under way until nothing is left."""
+        self._shape = self._first_shape(budget, known)
+        self._candidates = candidates_of(self._shape, self._cutoffs_a[0])
         at_sea: deque[tuple[int, Load, Voyage]] = deque()
         for number in range(len(self._devices)):
             self._send(number, None, at_sea)
@@ -144,15 +146,15 @@ class _Convoy:
             if ended is not None:
                 yield ended
 
-    def _first_shape(self, budget: int, fleets: int) -> tuple[Shape, int]:
+    def _first_shape(self, budget: int, known: list[Shape]) -> Shape:
         """Measure the shape on a fair share of the queue."""
         bonds = np.cumsum(self._sizes.bonds[self._waiting])
-        share = min(budget, bonds[-1] / fleets)
+        share = min(budget, bonds[-1] / len(self._devices))
         sample = self._waiting[: max(1, int(np.searchsorted(bonds, share, side="right")))]
         reached = reach(self._structures.cells * 0.9, self._cutoffs_a[0] + SKIN_A)
         shape = shape_of(self._structures, _grown(self._sizes, 1 / FULL), reached, [sample])
         most = reached[self._waiting].max(0)
-        return replace(shape, images=padded_box(most)), candidates_of(shape, self._cutoffs_a[0])
+        return settled(replace(shape, images=padded_box(most)), known)
 
     def _send(self, number: int, load: Load | None, at_sea: deque[tuple[int, Load, Voyage]]) -> None:
         """Fill the places of a fleet and let it advance; not if there is nothing to do, or room in another."""

@@ -11,7 +11,7 @@ from jaxtyping import Array, Int
 from physics.mlip.chgnet import Answer, answer
 from physics.mlip.compiling import compiled
 from physics.mlip.neighbours import Capacities, Crystals, bond_vectors, build_graph
-from physics.mlip.packing import pack
+from physics.mlip.packing import Shape, pack
 from physics.mlip.reading import Structures
 from physics.mlip.sizes import Sizes
 from physics.mlip.weights import FEATURES, ChgnetWeights
@@ -40,7 +40,7 @@ class Answers:
 
 
 def start_predicting(
-    weights: ChgnetWeights, structures: Structures, sizes: Sizes, bond_budget: int | None = None
+    weights: ChgnetWeights, structures: Structures, sizes: Sizes, known: list[Shape], bond_budget: int | None = None
 ) -> Callable[[], Answers]:
     """Set all devices of this process to work on crystals, in batches; return what waits for the answers.
 
@@ -48,6 +48,7 @@ def start_predicting(
         weights: parameters, float32.
         structures: checked.
         sizes: of them.
+        known: shapes that programs exist for; new ones are added.
         bond_budget: undirected bonds of a batch; None for what suits the device.
     """
     budget, depth = STACKS.get(jax.default_backend(), STACKS["gpu"])
@@ -55,7 +56,8 @@ def start_predicting(
     copies = [jax.device_put(weights, device) for device in devices] if len(devices) > 1 else [weights]
     found = []
     # all stacks are under way before the first answer is fetched: a device does not wait for the host
-    for turn, stack in enumerate(pack(structures, sizes, weights.atom_cutoff_a, bond_budget or budget, depth)):
+    stacks = pack(structures, sizes, weights.atom_cutoff_a, bond_budget or budget, depth, known)
+    for turn, stack in enumerate(stacks):
         copy = copies[turn % len(copies)]
         crystals = stack.crystals if len(copies) == 1 else jax.device_put(stack.crystals, devices[turn % len(copies)])
         found.append((stack.members, predict_stack(copy, crystals, jnp.int32(len(stack.members)), stack.capacities)))

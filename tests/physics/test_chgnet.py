@@ -176,7 +176,7 @@ def measured(atoms):
 
 def packed(atoms, budget=10**6, depth=1, cutoff=6.0):
     """Return the only stack of some structures."""
-    (stack,) = pack(*measured(atoms), cutoff, budget, depth)
+    (stack,) = pack(*measured(atoms), cutoff, budget, depth, [])
     return stack
 
 
@@ -328,7 +328,7 @@ def test_padding_is_spread_and_overflow_is_reported(cells):
 
 def test_large_structures_get_batches_of_their_own_and_every_place_is_kept(cells):
     structures, sizes = measured(cells)
-    stacks = list(pack(structures, sizes, 6.0, 1_000, 4))
+    stacks = list(pack(structures, sizes, 6.0, 1_000, 4, []))
     members = [place for stack in stacks for batch in stack.members for place in batch]
     assert sorted(members) == list(range(len(cells)))
     for stack in stacks:
