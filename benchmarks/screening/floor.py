@@ -1,6 +1,7 @@
 """What a single point computes and moves, beside what this device could do in the time it takes."""
 
 import inspect
+import math
 from typing import Any
 
 import jax
@@ -21,17 +22,16 @@ REPEATS = 5
 def measure_floor(potential: ChgnetPotential, counts: Counts) -> dict[str, Any]:
     """Return operations, bytes and memory of a perovskite, and the least time that they take.
 
-    Operations are counted in the program as it is written, which has a product where XLA may call a library that it
-    cannot look into; bytes in the compiled one, after its parts were fused.
+    Operations are those of the matrix products in the program as it is written: XLA cannot look into the libraries that
+    it calls for them. Bytes are counted in the compiled one, after its parts were fused.
     """
     stack = packed(potential, counts.draw("perovskites", counts.points[0]))[0]
     structures = len(stack.members[0])
     # one batch: the loop over those of a stack runs as often as there are, which XLA does not know and counts once
-    lowered = jax.jit(inspect.unwrap(predict_stack)).lower(
-        potential.weights, stack.crystals, jnp.int32(1), stack.capacities
-    )
-    compiled = lowered.compile()
-    operations, moved = _cost(lowered, "flops"), _cost(compiled, "bytes accessed")
+    function, inputs = inspect.unwrap(predict_stack), (potential.weights, stack.crystals, jnp.int32(1))
+    compiled = jax.jit(function).lower(*inputs, stack.capacities).compile()
+    operations = _products(jax.make_jaxpr(lambda *given: function(*given, stack.capacities))(*inputs).jaxpr)
+    moved = _cost(compiled, "bytes accessed")
     rates = {"floor_tflop_s": _operations_a_second() / 1e12, "floor_gb_s": _bytes_a_second(stack) / 1e9}
     return floor_figures(operations / structures, moved / structures, rates) | _memory(compiled, structures)
 
@@ -46,6 +46,23 @@ def floor_figures(operations: float, moved: float, rates: dict[str, float]) -> d
         "floor_move_ms_per_single_point": move,
         "floor_ms_per_single_point": max(compute, move),
     }
+
+
+def _products(program: Any) -> float:
+    """Count multiplications and additions of all matrix products in a traced program and in those that it calls."""
+    operations = 0.0
+    for step in program.eqns:
+        if step.primitive.name == "dot_general":
+            (summed, _), _ = step.params["dimension_numbers"]
+            shape = step.invars[0].aval.shape
+            operations += 2.0 * math.prod(step.outvars[0].aval.shape) * math.prod(shape[axis] for axis in summed)
+        inner = [part for value in step.params.values() for part in (value if isinstance(value, tuple) else (value,))]
+        operations += sum(_products(getattr(part, "jaxpr", part)) for part in inner if _is_program(part))
+    return operations
+
+
+def _is_program(part: Any) -> bool:
+    return hasattr(getattr(part, "jaxpr", part), "eqns")
 
 
 def _cost(program: Any, name: str) -> float:

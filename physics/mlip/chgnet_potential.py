@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 
-TOGETHER = 4096  # structures that are read at once: a few batches of a GPU
+TOGETHER = 2048  # structures that are read at once: a few batches of a GPU
 Answer = TypeVar("Answer")
 
 

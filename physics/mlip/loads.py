@@ -15,7 +15,7 @@ from physics.mlip.packing import Shape, round_up
 from physics.mlip.reading import Structures
 from physics.mlip.sizes import Sizes
 
-FULL = 0.92  # of a capacity, when places are filled: cells shrink
+FULL = 0.95  # of a capacity, when places are filled: cells shrink
 
 
 @dataclass(frozen=True)

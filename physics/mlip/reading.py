@@ -15,6 +15,7 @@ HEAVIEST_ELEMENT = 94
 # unit; a potential answers them with any number.
 MIN_DISTANCE_A = 0.5
 MIN_RELATIVE_VOLUME = 1e-4  # of the product of the lengths; sheared but sane descriptions of a lattice stay above 1e-3
+MOST_ROUNDS = 100  # each shortens by half where it does anything; sane cells need a few
 MARGIN_A = 1e-4  # what is counted here reaches a little further than the device's rounding could
 
 
@@ -122,16 +123,29 @@ def refusals(structures: Sequence["Atoms"], known: Callable[[np.ndarray], np.nda
 
 
 def compact(cells: np.ndarray) -> np.ndarray:
-    """Return short vectors of the same lattices: along a sheared cell's the cutoff reaches hundreds of images."""
-    products = cells @ cells.transpose(0, 2, 1)
-    squared = np.diagonal(products, axis1=1, axis2=2)
-    limit = 1.001 * np.minimum(squared[:, :, None], squared[:, None, :]) + 2 * squared[:, :, None] * np.eye(3)
-    sheared = np.flatnonzero((2 * np.abs(products) > limit).any((1, 2)))
-    if len(sheared):
-        from ase.geometry import minkowski_reduce
+    """Return short vectors of the same lattices: along a sheared cell's the cutoff reaches hundreds of images.
 
-        cells = cells.copy()
-        cells[sheared] = [minkowski_reduce(cells[place])[0] for place in sheared]
+    Vectors are shortened by each other, two at a time, until ``2 |a b| <= min(a^2, b^2)``; all cells together.
+    """
+    cells, left = cells.copy(), np.arange(len(cells))
+    for _ in range(MOST_ROUNDS):
+        products = cells[left] @ cells[left].transpose(0, 2, 1)
+        squared = np.diagonal(products, axis1=1, axis2=2)
+        limit = 1.001 * np.minimum(squared[:, :, None], squared[:, None, :]) + 2 * squared[:, :, None] * np.eye(3)
+        left = left[(2 * np.abs(products) > limit).any((1, 2))]
+        if not len(left):
+            break
+        cells[left] = _shortened(cells[left])
+    return cells
+
+
+def _shortened(cells: np.ndarray) -> np.ndarray:
+    """Subtract from the longer vector of each pair what it has of the shorter one."""
+    for one, other in itertools.permutations(range(3), 2):
+        product = (cells[:, one] * cells[:, other]).sum(1)
+        squared_one, squared_other = (cells[:, [one, other]] ** 2).sum(2).T
+        times = np.where(squared_one >= squared_other, np.rint(product / squared_other), 0)
+        cells[:, one] -= times[:, None] * cells[:, other]
     return cells
 
 

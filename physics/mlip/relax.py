@@ -152,7 +152,8 @@ class _Convoy:
         share = min(budget, bonds[-1] / len(self._devices))
         sample = self._waiting[: max(1, int(np.searchsorted(bonds, share, side="right")))]
         reached = reach(self._structures.cells * 0.9, self._cutoffs_a[0] + SKIN_A)
-        shape = shape_of(self._structures, _grown(self._sizes, 1 / FULL), reached, [sample])
+        # one shape for thousands of steps: fitted closely
+        shape = shape_of(self._structures, _grown(self._sizes, 1 / FULL), reached, [sample], fine=1.02)
         most = reached[self._waiting].max(0)
         return settled(replace(shape, images=padded_box(most)), known)
 
