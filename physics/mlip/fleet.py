@@ -101,6 +101,14 @@ class Limits(eqx.Module):
     moves_cell: Bool[Array, ""]
 
 
+class Course(eqx.Module):
+    """Where a voyage stands; as `Voyage`."""
+
+    fleet: Fleet
+    answer: Answer
+    overflow: Bool[Array, ""]
+
+
 class Voyage(eqx.Module):
     """What some steps led to.
 
@@ -130,29 +138,25 @@ def _advance(
     def look(fleet: Fleet) -> Candidates:
         return search(fleet.crystals, capacities.pairs, candidates, cutoff_a + SKIN_A)
 
-    def evaluate(fleet: Fleet, near: Candidates) -> tuple[Graph, Answer, Float[Array, "bonds 3"]]:
-        crystals = fleet.crystals
-        graph = select(near, crystals, capacities, cutoff_a, weights.bond_cutoff_a)
-        vectors = bond_vectors(crystals, graph)
-        return graph, answer(weights, crystals, graph, vectors), vectors
-
-    def turn(carry: tuple[Int[Array, ""], Candidates, Voyage]) -> tuple[Int[Array, ""], Candidates, Voyage]:
+    def turn(carry: tuple[Int[Array, ""], Candidates, Course]) -> tuple[Int[Array, ""], Candidates, Course]:
         count, near, before = carry
         fleet = before.fleet
         near = jax.lax.cond(outdated(near, fleet.crystals, cutoff_a, SKIN_A), look, lambda _: near, fleet)
-        graph, found, vectors = evaluate(fleet, near)
+        graph = select(near, fleet.crystals, capacities, cutoff_a, weights.bond_cutoff_a)
+        vectors = bond_vectors(fleet.crystals, graph)
+        found = answer(weights, fleet.crystals, graph, vectors)
         moved = _move(_judge(fleet, found, graph, vectors, limits), found, limits)
         fleet = jax.tree.map(lambda new, old: jnp.where(graph.overflow, old, new), moved, fleet)
-        bonds, short, angles = _sizes(fleet, graph)
-        return count + 1, near, Voyage(fleet, found, bonds, short, angles, graph.overflow)
+        return count + 1, near, Course(fleet, found, graph.overflow)
 
-    def goes_on(carry: tuple[Int[Array, ""], Candidates, Voyage]) -> Bool[Array, ""]:
+    def goes_on(carry: tuple[Int[Array, ""], Candidates, Course]) -> Bool[Array, ""]:
         count, _, now = carry
         return (count < turns) & ~now.overflow & jnp.any(now.fleet.structures.outcome == RUNNING)
 
-    nothing = jnp.zeros(fleet.structures.cells.shape[0], jnp.int32)
-    start = Voyage(fleet, _no_answer(fleet), nothing, nothing, nothing, jnp.zeros((), bool))
-    return jax.lax.while_loop(goes_on, turn, (jnp.int32(0), look(fleet), start))[2]
+    start = Course(fleet, _no_answer(fleet), jnp.zeros((), bool))
+    _, near, end = jax.lax.while_loop(goes_on, turn, (jnp.int32(0), look(fleet), start))
+    graph = select(near, end.fleet.crystals, capacities, cutoff_a, weights.bond_cutoff_a)
+    return Voyage(end.fleet, end.answer, *_sizes(end.fleet, graph), overflow=end.overflow)
 
 
 advance = compiled(_advance, static=("candidates",))
@@ -165,13 +169,13 @@ def _judge(fleet: Fleet, found: Answer, graph: Graph, vectors: Float[Array, "bon
     squared = jnp.sum(found.forces_ev_per_a**2, axis=1)
     largest = jax.ops.segment_max(squared, fleet.owner, num_segments=count + 1)[:count]
     largest = jnp.maximum(largest, jnp.max(jnp.sum(stresses**2, axis=2), axis=1))
-    lengths = jnp.sum(jnp.where(graph.real[:, None], vectors, 10.0) ** 2, axis=1)
-    bonded = jnp.zeros(fleet.owner.shape[0], bool).at[graph.centre].max(graph.real).at[graph.neighbour].max(graph.real)
-    lonely = jnp.zeros(count + 1, bool).at[fleet.owner].max(~bonded)[:count]
-    closest = jax.ops.segment_min(lengths, fleet.owner[graph.centre], num_segments=count + 1)[:count]
+    is_close = graph.real & (jnp.sum(vectors**2, axis=1) < MIN_DISTANCE_A**2)
+    degrees = _at_atoms(jnp.stack([graph.real, is_close], axis=1).astype(jnp.int32), graph, fleet.owner.shape[0])
+    marks = jnp.stack([degrees[:, 0] == 0, degrees[:, 1] > 0], axis=1).astype(jnp.int32)
+    lonely, close = (jax.ops.segment_sum(marks, fleet.owner, num_segments=count + 1)[:count] > 0).T
     ratio = cell_volumes(now.cells) / now.first_volumes
     is_finite = jnp.isfinite(found.energies_ev_per_atom) & jnp.isfinite(largest)
-    exploded = ~is_finite | (closest < MIN_DISTANCE_A**2) | (ratio > MAX_VOLUME_RATIO) | (ratio < 1 / MAX_VOLUME_RATIO)
+    exploded = ~is_finite | close | (ratio > MAX_VOLUME_RATIO) | (ratio < 1 / MAX_VOLUME_RATIO)
     steps = now.steps + 1
     verdict = jnp.where(steps >= limits.max_steps, NOT_CONVERGED, RUNNING)
     verdict = jnp.where(largest <= limits.fmax_ev_per_a**2, CONVERGED, verdict)
@@ -231,12 +235,20 @@ def _generalised(fleet: Fleet, found: Answer, limits: Limits) -> Float[Array, "s
 
 
 def _sizes(fleet: Fleet, graph: Graph) -> tuple[Int[Array, " structures"], ...]:
-    """Count bonds, short bonds and angles of each structure."""
+    """Count bonds, short bonds and angles of each structure, atom by atom: sums into few rows would wait."""
+    is_short = graph.real & (jnp.arange(graph.real.shape[0]) < graph.short)
+    ends = jnp.stack([graph.real, is_short], axis=1).astype(jnp.int32)
+    degrees = _at_atoms(ends, graph, fleet.owner.shape[0])
+    columns = jnp.column_stack([degrees, degrees[:, 1] * (degrees[:, 1] - 1)])
     count = fleet.structures.cells.shape[0]
-    owner = jnp.where(graph.real, fleet.owner[graph.centre], count)
-    first = fleet.owner[graph.centre[graph.first % graph.short]]
-    rows = owner, owner[: graph.short], jnp.where(graph.real_angle, first, count)
-    return tuple(jnp.zeros(count + 1, jnp.int32).at[row].add(1)[:count] for row in rows)
+    bonds, short, angles = jax.ops.segment_sum(columns, fleet.owner, num_segments=count + 1)[:count].T
+    return bonds // 2, short // 2, angles
+
+
+def _at_atoms(of_bonds: Int[Array, "bonds columns"], graph: Graph, atoms: int) -> Int[Array, "atoms columns"]:
+    """Add up at both ends of each bond."""
+    zero = jnp.zeros((atoms, of_bonds.shape[1]), jnp.int32)
+    return zero.at[graph.centre].add(of_bonds).at[graph.neighbour].add(of_bonds)
 
 
 def _no_answer(fleet: Fleet) -> Answer:
