@@ -7,6 +7,7 @@ with each prototype; every relaxation starts from them, so only their symmetry h
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -177,6 +178,7 @@ def from_record(record: Mapping[str, Any]) -> "Atoms":
     return Atoms(**{key: record[key] for key in ("cell", "scaled_positions", "numbers", "pbc")})
 
 
+@cache
 def elemental_volume_a3(symbol: str) -> float:
     """Return the volume per atom of the element's reference structure, cubic angstrom."""
     atoms = elemental_reference(symbol)

@@ -86,18 +86,21 @@ def _scans(compounds: Sequence[Compound], potential: Potential) -> list[list[_St
         for one in compounds
     ]
     every = [site for of_compound in sites for site in of_compound]
-    volumes_a3 = [(elemental_volume_a3(a) + elemental_volume_a3(b)) / 2 for _, a, b in every]
-    pairs = list(zip(every, volumes_a3, strict=True))
-    answers = potential.predict([build(*site, factor * volume) for site, volume in pairs for factor in VOLUME_FACTORS])
+    guesses = [build(*site, (elemental_volume_a3(site[1]) + elemental_volume_a3(site[2])) / 2) for site in every]
+    answers = potential.predict([_scaled(guess, factor) for guess in guesses for factor in VOLUME_FACTORS])
     energies = np.array([_energy(answer) for answer in answers]).reshape(len(every), -1)
-    starts = (_bottom(site, volume, row) for (site, volume), row in zip(pairs, energies, strict=True))
+    bottoms = [_parabola(VOLUME_FACTORS, row) for row in energies]
+    starts = (
+        _Start(f"{name}:{first}", _scaled(guess, factor), energy)
+        for (name, first, _), guess, (factor, energy) in zip(every, guesses, bottoms, strict=True)
+    )
     return [[next(starts) for _ in of_compound] for of_compound in sites]
 
 
-def _bottom(site: tuple[str, str, str], volume_a3: float, energies_ev_per_atom: np.ndarray) -> _Start:
-    factor, energy = _parabola(VOLUME_FACTORS, energies_ev_per_atom)
-    name, first, _ = site
-    return _Start(f"{name}:{first}", build(*site, factor * volume_a3), energy)
+def _scaled(atoms: "Atoms", volume_factor: float) -> "Atoms":
+    scaled = atoms.copy()
+    scaled.set_cell(atoms.cell * volume_factor ** (1 / 3), scale_atoms=True)
+    return scaled
 
 
 def _element(symbol: str) -> list[_Start]:
