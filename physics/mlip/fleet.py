@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from physics.mlip import fire
+from physics.mlip.cell_coordinates import forces_on_coordinates, moved
 from physics.mlip.chgnet import GPA_PER_EV_A3, Answer, answer
 from physics.mlip.compiling import compiled
 from physics.mlip.neighbours import (
@@ -17,12 +18,9 @@ from physics.mlip.neighbours import (
     Graph,
     bond_vectors,
     cell_volumes,
-    inverse,
-    matrix_product,
     outdated,
     search,
     select,
-    to_cartesian,
 )
 from physics.mlip.reading import MIN_DISTANCE_A
 from physics.mlip.weights import ChgnetWeights
@@ -51,19 +49,21 @@ class PerStructure(eqx.Module):
 
     Attributes:
         cells: vectors in rows, angstrom.
-        velocities: of the cells, see `fire.Velocities`.
+        first_cells: at the start.
+        strain: logarithm of the deformation since.
+        velocities: of ``atoms x strain``.
         pace: of FIRE.
         steps: forces evaluated.
         outcome: one of the constants above.
-        first_volumes: at the start, cubic angstrom.
     """
 
     cells: Float[Any, "structures 3 3"]
+    first_cells: Float[Any, "structures 3 3"]
+    strain: Float[Any, "structures 3 3"]
     velocities: Float[Any, "structures 3 3"]
     pace: fire.Pace
     steps: Int[Any, " structures"]
     outcome: Int[Any, " structures"]
-    first_volumes: Float[Any, " structures"]
 
 
 class Fleet(eqx.Module):
@@ -165,15 +165,15 @@ advance = compiled(_advance, static=("candidates",))
 def _judge(fleet: Fleet, found: Answer, graph: Graph, vectors: Float[Array, "bonds 3"], limits: Limits) -> Fleet:
     """Count the step and tell which structures have ended with it."""
     now, count = fleet.structures, fleet.structures.cells.shape[0]
-    stresses = _generalised(fleet, found, limits)
+    virials = _virials(fleet, found, limits) / atom_counts(fleet.owner, count)[:, None, None]
     squared = jnp.sum(found.forces_ev_per_a**2, axis=1)
     largest = jax.ops.segment_max(squared, fleet.owner, num_segments=count + 1)[:count]
-    largest = jnp.maximum(largest, jnp.max(jnp.sum(stresses**2, axis=2), axis=1))
+    largest = jnp.maximum(largest, jnp.max(jnp.sum(virials**2, axis=2), axis=1))
     is_close = graph.real & (jnp.sum(vectors**2, axis=1) < MIN_DISTANCE_A**2)
     degrees = _at_atoms(jnp.stack([graph.real, is_close], axis=1).astype(jnp.int32), graph, fleet.owner.shape[0])
     marks = jnp.stack([degrees[:, 0] == 0, degrees[:, 1] > 0], axis=1).astype(jnp.int32)
     lonely, close = (jax.ops.segment_sum(marks, fleet.owner, num_segments=count + 1)[:count] > 0).T
-    ratio = cell_volumes(now.cells) / now.first_volumes
+    ratio = cell_volumes(now.cells) / cell_volumes(now.first_cells)
     is_finite = jnp.isfinite(found.energies_ev_per_atom) & jnp.isfinite(largest)
     exploded = ~is_finite | close | (ratio > MAX_VOLUME_RATIO) | (ratio < 1 / MAX_VOLUME_RATIO)
     steps = now.steps + 1
@@ -188,37 +188,24 @@ def _judge(fleet: Fleet, found: Answer, graph: Graph, vectors: Float[Array, "bon
 
 def _move(fleet: Fleet, found: Answer, limits: Limits) -> Fleet:
     """Let those that still run take a step."""
-    now = fleet.structures
+    now, owner = fleet.structures, fleet.owner
+    counts = atom_counts(owner, now.cells.shape[0])
     velocities, pace, taken = fire.step(
         fire.Velocities(fleet.atoms.velocity, now.velocities),
         now.pace,
-        fire.Velocities(found.forces_ev_per_a, _generalised(fleet, found, limits)),
-        fleet.owner,
+        forces_on_coordinates(found.forces_ev_per_a, _virials(fleet, found, limits), now.strain, owner, counts),
+        owner,
         now.outcome == RUNNING,
     )
-    fractional, cells = deform(fleet.atoms.fractional, now.cells, taken, fleet.owner)
+    fractional, cells, strain = moved(fleet.atoms.fractional, now.first_cells, now.strain, taken, owner, counts)
+    cells = jnp.where(limits.moves_cell, cells, now.cells)
     return eqx.tree_at(
         lambda fleet: (
-            fleet.atoms.fractional, fleet.atoms.velocity,
-            fleet.structures.cells, fleet.structures.velocities, fleet.structures.pace,
+            fleet.atoms.fractional, fleet.atoms.velocity, fleet.structures.cells, fleet.structures.strain,
+            fleet.structures.velocities, fleet.structures.pace,
         ),
-        fleet, (fractional, velocities.atoms, cells, velocities.cells, pace),
+        fleet, (fractional, velocities.atoms, cells, strain, velocities.cells, pace),
     )  # fmt: skip
-
-
-def deform(
-    fractional: Float[Array, "atoms 3"],
-    cells: Float[Array, "structures 3 3"],
-    taken: fire.Velocities,
-    owner: Int[Array, " atoms"],
-) -> tuple[Float[Array, "atoms 3"], Float[Array, "structures 3 3"]]:
-    """Displace atoms, then strain cells with all that is in them by the exponential, to second order."""
-    last = cells.shape[0] - 1
-    own = jnp.minimum(owner, last)
-    displaced = fractional + to_cartesian(taken.atoms, inverse(cells)[own])
-    strain = taken.cells / atom_counts(owner, last + 1)[:, None, None]
-    change = matrix_product(cells, strain + matrix_product(strain, strain) / 2)
-    return displaced, cells + change
 
 
 def atom_counts(owner: Int[Array, " atoms"], structures: int) -> Float[Array, " structures"]:
@@ -227,10 +214,10 @@ def atom_counts(owner: Int[Array, " atoms"], structures: int) -> Float[Array, " 
     return jnp.maximum(counts[:structures], 1)
 
 
-def _generalised(fleet: Fleet, found: Answer, limits: Limits) -> Float[Array, "structures 3 3"]:
-    """Return the forces on the cells: symmetric, so that they do not turn."""
+def _virials(fleet: Fleet, found: Answer, limits: Limits) -> Float[Array, "structures 3 3"]:
+    """Return ``-volume x stress``, eV, symmetric; zero where cells do not move."""
     stresses = (found.stresses_gpa + found.stresses_gpa.transpose(0, 2, 1)) / 2
-    scale = cell_volumes(fleet.structures.cells) / (atom_counts(fleet.owner, stresses.shape[0]) * GPA_PER_EV_A3)
+    scale = cell_volumes(fleet.structures.cells) / GPA_PER_EV_A3
     return jnp.where(limits.moves_cell, -stresses * scale[:, None, None], 0)
 
 

@@ -1,22 +1,23 @@
 """Batched FIRE around any potential that answers on the host: MACE in torch, or an ASE calculator."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from physics.mlip import fire
+from physics.mlip.cell_coordinates import forces_on_coordinates
 from physics.mlip.chgnet import GPA_PER_EV_A3
 from physics.mlip.compiling import compiled
-from physics.mlip.fleet import MAX_VOLUME_RATIO
+from physics.mlip.fleet import MAX_VOLUME_RATIO, atom_counts
 from physics.mlip.potential import Outcome, Prediction, Refusal, Relaxation, RelaxationSettings
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 Predict = Callable[[Sequence["Atoms"]], list[Prediction | Refusal]]
-_step = compiled(fire.step)
 
 
 def relax_on_host(
@@ -34,6 +35,7 @@ def relax_on_host(
     last: dict[int, Prediction] = {}
     ended: dict[int, Relaxation | Refusal] = {}
     velocities, pace, owner = _at_rest(structures)
+    strain = np.zeros((len(pace.time_step), 3, 3), np.float32)
     for steps in range(1, settings.max_steps + 1):
         running = [place for place in range(len(now)) if place not in ended]
         if not running:
@@ -46,11 +48,32 @@ def relax_on_host(
             if isinstance(answer, Prediction):
                 last[place] = answer
         watch(len(ended))
-        moves = np.array([place < len(now) and place not in ended for place in range(len(pace.time_step))])
+        moves = np.array([place < len(now) and place not in ended for place in range(len(strain))])
         forces = _forces(now, {place: last[place] for place in running if place not in ended}, velocities, settings)
-        velocities, pace, taken = jax.device_get(_step(velocities, pace, forces, owner, moves))
-        _displace(now, taken, moves)
+        velocities, pace, taken = jax.device_get(_step(velocities, pace, forces, strain, owner, moves))
+        strain = strain + taken.cells / np.maximum(np.bincount(owner, minlength=len(strain) + 1)[:-1, None, None], 1)
+        for place in np.flatnonzero(moves).tolist():
+            rows = taken.atoms[owner == place]
+            _displace(now[place], structures[place].cell.array, rows, strain[place], settings.moves_cell)
     return [ended[place] for place in range(len(now))]
+
+
+def _step_of(
+    velocities: fire.Velocities,
+    pace: fire.Pace,
+    forces: fire.Velocities,
+    strain: Float[Any, "structures 3 3"],
+    owner: Int[Any, " atoms"],
+    moves: Bool[Any, " structures"],
+) -> tuple[fire.Velocities, fire.Pace, fire.Velocities]:
+    """Take a step; `forces` holds those on positions and ``-volume x stress``."""
+    counts = atom_counts(owner, moves.shape[0])
+    return fire.step(
+        velocities, pace, forces_on_coordinates(forces.atoms, forces.cells, strain, owner, counts), owner, moves
+    )
+
+
+_step = compiled(_step_of)
 
 
 def _copy(atoms: "Atoms") -> "Atoms":
@@ -77,13 +100,13 @@ def _forces(
     starts = np.cumsum([0, *(len(one) for one in now)])
     for place, answer in answers.items():
         atoms[starts[place] : starts[place + 1]] = answer.forces_ev_per_a
-        cells[place] = _force_on_cell(now[place], answer, settings)
+        cells[place] = _virial(now[place], answer, settings)
     return fire.Velocities(atoms, cells)
 
 
-def _force_on_cell(atoms: "Atoms", answer: Prediction, settings: RelaxationSettings) -> np.ndarray:
+def _virial(atoms: "Atoms", answer: Prediction, settings: RelaxationSettings) -> np.ndarray:
     stress = (answer.stress_gpa + answer.stress_gpa.T) / 2
-    return -stress * (atoms.get_volume() / (len(atoms) * GPA_PER_EV_A3)) * settings.moves_cell
+    return -stress * (atoms.get_volume() / GPA_PER_EV_A3) * settings.moves_cell
 
 
 def _end(
@@ -97,7 +120,7 @@ def _end(
     """Tell whether a structure has ended with this answer, and how."""
     if isinstance(answer, Refusal):  # at the start it is the structure's fault, later the potential's
         return answer if before is None else Relaxation(atoms, before, steps, Outcome.EXPLODED)
-    rows = np.concatenate([answer.forces_ev_per_a, _force_on_cell(atoms, answer, settings)])
+    rows = np.concatenate([answer.forces_ev_per_a, _virial(atoms, answer, settings) / len(atoms)])
     largest = np.linalg.norm(rows, axis=1).max()
     ratio = atoms.get_volume() / start.get_volume()
     if not np.isfinite(largest + answer.energy_ev_per_atom) or not 1 / MAX_VOLUME_RATIO < ratio < MAX_VOLUME_RATIO:
@@ -107,13 +130,11 @@ def _end(
     return Relaxation(atoms, answer, steps, Outcome.NOT_CONVERGED) if steps == settings.max_steps else None
 
 
-def _displace(now: Sequence["Atoms"], taken: fire.Velocities, moves: np.ndarray) -> None:
-    """Displace atoms, then strain cells with all that is in them, as `fleet.deform` does."""
-    starts = np.cumsum([0, *(len(one) for one in now)])
-    for place in np.flatnonzero(moves).tolist():
-        atoms = now[place]
-        atoms.positions += taken.atoms[starts[place] : starts[place + 1]]
-        strain = taken.cells[place].astype(float) / len(atoms)
-        change = np.eye(3) + strain + strain @ strain / 2
-        atoms.set_cell(atoms.cell.array @ change, scale_atoms=False)
-        atoms.positions = atoms.positions @ change
+def _displace(atoms: "Atoms", first_cell: np.ndarray, taken: np.ndarray, strain: np.ndarray, moves_cell: bool) -> None:
+    """Move atoms and cell as `cell_coordinates.moved` does, in double precision."""
+    from scipy.linalg import expm
+
+    fractional = atoms.positions @ np.linalg.inv(atoms.cell.array) + taken @ np.linalg.inv(first_cell)
+    if moves_cell:
+        atoms.set_cell(first_cell @ expm(strain.astype(float)).T, scale_atoms=False)
+    atoms.positions = fractional @ atoms.cell.array

@@ -51,9 +51,9 @@ def begin(structures: Structures, places: np.ndarray, needs: np.ndarray) -> Load
         np.full(count, fire.FIRST_TIME_STEP, real), np.full(count, fire.MIXING, real), np.zeros(count, np.int32)
     )
     nothing = np.zeros(count, np.int32)
-    volumes = np.abs(np.linalg.det(structures.cells)).astype(real)
     cells = structures.cells.astype(real)
-    state = PerStructure(cells, np.zeros_like(cells), pace, nothing, nothing + RUNNING, volumes)
+    still = np.zeros_like(cells)
+    state = PerStructure(cells, cells, still, still, pace, nothing, nothing + RUNNING)
     return Load(places, structures.counts, atoms, state, needs)
 
 
@@ -82,8 +82,11 @@ def fleet_of(load: Load, shape: Shape) -> Fleet:
 
     per_atom = jax.tree.map(lambda leaf: pad(leaf, shape.atoms, 1 if leaf.ndim == 1 else 0), load.atoms)
     state = jax.tree.map(lambda leaf: pad(leaf, slots, 1), load.structures)  # an outcome of 1 does not run
-    cells = pad(load.structures.cells, slots, np.eye(3, dtype=np.float32))
-    return Fleet(per_atom, eqx.tree_at(lambda state: state.cells, state, cells), owner, shape.images)
+    unit = np.eye(3, dtype=np.float32)
+    cells, first = (pad(one, slots, unit) for one in (load.structures.cells, load.structures.first_cells))
+    strain = pad(load.structures.strain, slots, 0)
+    padded = eqx.tree_at(lambda state: (state.cells, state.first_cells, state.strain), state, (cells, first, strain))
+    return Fleet(per_atom, padded, owner, shape.images)
 
 
 def as_structures(load: Load) -> Structures:

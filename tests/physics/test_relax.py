@@ -13,7 +13,10 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 from jaxtyping import install_import_hook
 
-with install_import_hook([f"physics.mlip.{name}" for name in ("fire", "fleet", "relax")], "tests.checking.check"):
+with install_import_hook(
+    [f"physics.mlip.{name}" for name in ("fire", "cell_coordinates", "fleet", "loads", "relax", "host_relax")],
+    "tests.checking.check",
+):
     from physics.mlip import relax as module
     from physics.mlip.ase_calculator import AsePotential
     from physics.mlip.chgnet_potential import ChgnetPotential
