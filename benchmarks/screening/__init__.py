@@ -15,7 +15,7 @@ from benchmarks.screening.floor import measure_floor
 from benchmarks.screening.ours import Relaxed, measure_relaxations, measure_single_points, relaxation_figures
 from benchmarks.screening.ratios import ratios, relaxation_times
 from benchmarks.screening.tasks import counts
-from benchmarks.screening.timing import timed
+from benchmarks.timing import timed
 from physics.mlip.chgnet_potential import ChgnetPotential, load_chgnet
 from physics.mlip.weights import MissingWeightsError
 

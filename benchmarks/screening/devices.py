@@ -9,7 +9,7 @@ import jax
 
 from benchmarks.screening.ours import relax_timed
 from benchmarks.screening.tasks import Counts
-from benchmarks.screening.timing import seconds_of
+from benchmarks.timing import seconds_of
 from physics.mlip.chgnet_potential import ChgnetPotential
 
 REPEATS = 3

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from benchmarks.record import UnavailableError
 from benchmarks.screening.ours import packed
 from benchmarks.screening.tasks import Counts
-from benchmarks.screening.timing import seconds_of
+from benchmarks.timing import seconds_of
 from physics.mlip.chgnet_potential import ChgnetPotential
 from physics.mlip.packing import Stack
 from physics.mlip.single_points import predict_stack

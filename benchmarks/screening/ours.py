@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.screening.tasks import SETS, Counts, suffix
-from benchmarks.screening.timing import seconds_of, timed
+from benchmarks.timing import seconds_of, timed
 from physics.mlip.chgnet_potential import ChgnetPotential
 from physics.mlip.packing import Stack, pack
 from physics.mlip.potential import Outcome, Prediction, Refusal, Relaxation, RelaxationSettings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.record import UnavailableError
 from benchmarks.screening.tasks import SETS, Counts, suffix
-from benchmarks.screening.timing import seconds_of, timed
+from benchmarks.timing import seconds_of, timed
 from physics.mlip.potential import Prediction
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.screening.peers import needing, torch_device
 from benchmarks.screening.tasks import Counts
-from benchmarks.screening.timing import seconds_of
+from benchmarks.timing import seconds_of
 
 if TYPE_CHECKING:
     from ase import Atoms

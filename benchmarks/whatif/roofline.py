@@ -1,12 +1,12 @@
 """What one decision moves and computes, beside what the device could do in the time it takes."""
 
-import time
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from benchmarks.timing import seconds_of
 from benchmarks.whatif.speed import CANDIDATES, DECISIONS
 from benchmarks.whatif.tasks import timed_campaign
 from mfal.whatif.simulate import first_moment, prepared
@@ -49,11 +49,5 @@ def _bandwidth(smoke: bool) -> float:
     with in_precision(True, jnp.zeros(10_000_000 if smoke else 250_000_000, jnp.float32)) as data:
         add = eqx.filter_jit(lambda array: array + 1.0)
         jax.block_until_ready(add(data))
-        best = min(_seconds(add, data) for _ in range(5))
+        best = seconds_of(lambda: jax.block_until_ready(add(data)), 5)
         return 2.0 * data.nbytes / best
-
-
-def _seconds(call: Any, data: Any) -> float:
-    begin = time.perf_counter()
-    jax.block_until_ready(call(data))
-    return time.perf_counter() - begin

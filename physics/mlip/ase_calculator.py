@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physics.mlip.potential import Prediction, Refusal, Relaxation, RelaxationSettings
-from physics.mlip.reading import MIN_DISTANCE_A, refusals
+from physics.mlip.potential import Prediction, Refusal, Relaxation, RelaxationSettings, ignore
+from physics.mlip.reading import MIN_DISTANCE_A, overlapping, refusals
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -43,7 +43,7 @@ class AsePotential:
         return found
 
     def relax(
-        self, structures: Sequence["Atoms"], settings: RelaxationSettings, watch: Callable[[int], None] = lambda _: None
+        self, structures: Sequence["Atoms"], settings: RelaxationSettings, watch: Callable[[int], None] = ignore
     ) -> list[Relaxation | Refusal]:
         """Return the minima next to the structures; `watch` is told how many have ended."""
         from physics.mlip.host_relax import relax_on_host
@@ -59,8 +59,7 @@ def _overlap(atoms: "Atoms") -> str | None:
         closest_a = min(neighbor_list("d", atoms, MIN_DISTANCE_A), default=np.inf)
     if closest_a >= MIN_DISTANCE_A:
         return None
-    formula = atoms.get_chemical_formula()
-    return f"{formula!r} has atoms {closest_a:.3f} angstrom apart; remove sites that are listed twice"
+    return f"{atoms.get_chemical_formula()!r} {overlapping(closest_a)}"
 
 
 def _answer(atoms: "Atoms", calculator: "Calculator") -> Prediction | Refusal:

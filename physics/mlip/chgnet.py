@@ -10,6 +10,7 @@ all messages of a sum share is applied to the sum: most of what the published co
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from physics.mlip.bases import bessel, fourier
@@ -38,6 +39,17 @@ class Answer(eqx.Module):
     magnetic_moments_mu_b: Float[Array, "*stack atoms"]
     embeddings: Float[Array, "*stack structures 64"]
     overflow: Bool[Array, "*stack"]
+
+
+def answer_shapes(structures: int, atoms: int) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of an answer's arrays in their order, but for `overflow`."""
+    return (structures,), (atoms, 3), (structures, 3, 3), (atoms,), (structures, FEATURES)
+
+
+def no_answer(structures: int, atoms: int, real: DTypeLike, stack: tuple[int, ...] = ()) -> Answer:
+    """Return an answer of zeros, to be filled in a loop."""
+    shapes = answer_shapes(structures, atoms)
+    return Answer(*(jnp.zeros((*stack, *shape), real) for shape in shapes), overflow=jnp.zeros(stack, bool))
 
 
 def answer(weights: ChgnetWeights, crystals: Crystals, graph: Graph, vectors: Float[Array, "bonds 3"]) -> Answer:

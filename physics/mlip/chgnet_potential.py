@@ -10,7 +10,7 @@ import numpy as np
 from physics.mlip.memory import device_memory_gb, needed_memory_gb
 from physics.mlip.packing import Shape
 from physics.mlip.potential import Prediction, Refusal, Relaxation, RelaxationSettings, ignore
-from physics.mlip.reading import MIN_DISTANCE_A, Structures, compact, read_structures
+from physics.mlip.reading import MIN_DISTANCE_A, Structures, compact, overlapping, read_structures
 from physics.mlip.relax import Ended, relax
 from physics.mlip.single_points import Answers, start_predicting
 from physics.mlip.sizes import MOST_TRIED, Sizes, measure
@@ -107,7 +107,7 @@ def _refused(sizes: Sizes, cutoff_a: float) -> dict[int, str]:
     return {
         int(i): f"would try {sizes.tried[i]:.3g} distances between periodic images; reduce its cell"
         if sizes.tried[i] >= MOST_TRIED
-        else f"has atoms {sizes.closest_a[i]:.3f} angstrom apart; remove sites that are listed twice"
+        else overlapping(sizes.closest_a[i])
         if sizes.closest_a[i] < MIN_DISTANCE_A
         else f"has no neighbour of atom {sizes.lonely[i]} within {cutoff_a} angstrom; reduce vacuum"
         if sizes.lonely[i] >= 0

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from physics.mlip import fire
 from physics.mlip.cell_coordinates import forces_on_coordinates, moved
-from physics.mlip.chgnet import GPA_PER_EV_A3, Answer, answer
+from physics.mlip.chgnet import GPA_PER_EV_A3, Answer, answer, no_answer
 from physics.mlip.compiling import compiled
 from physics.mlip.neighbours import (
     Candidates,
@@ -153,7 +153,8 @@ def _advance(
         count, _, now = carry
         return (count < turns) & ~now.overflow & jnp.any(now.fleet.structures.outcome == RUNNING)
 
-    start = Course(fleet, _no_answer(fleet), jnp.zeros((), bool))
+    empty = no_answer(fleet.structures.cells.shape[0], fleet.owner.shape[0], fleet.atoms.fractional.dtype)
+    start = Course(fleet, empty, jnp.zeros((), bool))
     _, near, end = jax.lax.while_loop(goes_on, turn, (jnp.int32(0), look(fleet), start))
     graph = select(near, end.fleet.crystals, capacities, cutoff_a, weights.bond_cutoff_a)
     return Voyage(end.fleet, end.answer, *_sizes(end.fleet, graph), overflow=end.overflow)
@@ -236,10 +237,3 @@ def _at_atoms(of_bonds: Int[Array, "bonds columns"], graph: Graph, atoms: int) -
     """Add up at both ends of each bond."""
     zero = jnp.zeros((atoms, of_bonds.shape[1]), jnp.int32)
     return zero.at[graph.centre].add(of_bonds).at[graph.neighbour].add(of_bonds)
-
-
-def _no_answer(fleet: Fleet) -> Answer:
-    atoms, structures = fleet.owner.shape[0], fleet.structures.cells.shape[0]
-    real = fleet.atoms.fractional.dtype
-    shapes = [(structures,), (atoms, 3), (structures, 3, 3), (atoms,), (structures, 64)]
-    return Answer(*(jnp.zeros(shape, real) for shape in shapes), overflow=jnp.zeros((), bool))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physics.mlip.mace_checkpoint import find_checkpoint, import_mace, quietly, read_checkpoint
-from physics.mlip.potential import Prediction, Refusal, Relaxation, RelaxationSettings
-from physics.mlip.reading import MIN_DISTANCE_A, compact, refusals
+from physics.mlip.potential import Prediction, Refusal, Relaxation, RelaxationSettings, ignore
+from physics.mlip.reading import MIN_DISTANCE_A, compact, overlapping, refusals
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +55,7 @@ class MacePotential:
         return [found[index] for index in range(len(structures))]
 
     def relax(
-        self, structures: Sequence["Atoms"], settings: RelaxationSettings, watch: Callable[[int], None] = lambda _: None
+        self, structures: Sequence["Atoms"], settings: RelaxationSettings, watch: Callable[[int], None] = ignore
     ) -> list[Relaxation | Refusal]:
         """Return the minima next to the structures; `watch` is told how many have ended."""
         from physics.mlip.host_relax import relax_on_host
@@ -88,8 +88,7 @@ class MacePotential:
             if (distance_a := _shortest(graph)) >= MIN_DISTANCE_A:
                 return graph
             closest_a = distance_a
-        formula = atoms.get_chemical_formula()
-        return Refusal(f"{formula!r} has atoms {closest_a:.3f} angstrom apart; remove sites that are listed twice")
+        return Refusal(f"{atoms.get_chemical_formula()!r} {overlapping(closest_a)}")
 
     def _answer(self, graphs: Sequence[Any]) -> list[Prediction | Refusal]:
         """Answer one batch, in halves where the device's memory is too small for it."""

@@ -7,7 +7,8 @@ import numpy as np
 
 from physics.mlip.sizes import Sizes
 
-# Measured: what XLA asks for beside its arguments, on one H100, perovskites and open structures alike.
+# Fitted to one measurement: XLA asked an H100 for 5.3 GB for 186 000 bonds with 507 000 angles. A CPU's programs ask
+# for about four times as much.
 BYTES_PER_BOND, BYTES_PER_ANGLE = 18_000, 5_000
 
 

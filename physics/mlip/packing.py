@@ -66,14 +66,20 @@ def pack(
         known: shapes that programs exist for; new ones are added.
     """
     reached = reach(structures.cells, cutoff_a)
-    is_large = 2 * sizes.bonds > bond_budget
-    classes: dict[int, list[np.ndarray]] = {}
-    for place in np.flatnonzero(is_large):
-        classes.setdefault(round_up(int(sizes.bonds[place]), COARSE), []).append(np.array([place]))
-    for batches in [_deal(sizes, np.flatnonzero(~is_large), bond_budget), *classes.values()]:
+    small, *classes = size_classes(sizes, bond_budget)
+    for batches in [_deal(sizes, small, bond_budget), *([np.array([place]) for place in one] for one in classes)]:
         shape = settled(shape_of(structures, sizes, reached, batches), known)
         for start in range(0, len(batches), depth):
             yield _stack(structures, batches[start : start + depth], shape, depth)
+
+
+def size_classes(sizes: Sizes, bond_budget: int) -> list[np.ndarray]:
+    """Return all structures up to half of the budget, then larger ones of about one size each."""
+    is_large = 2 * sizes.bonds > bond_budget
+    classes: dict[int, list[int]] = {}
+    for place in np.flatnonzero(is_large).tolist():
+        classes.setdefault(round_up(int(sizes.bonds[place]), COARSE), []).append(place)
+    return [np.flatnonzero(~is_large), *map(np.array, classes.values())]
 
 
 def round_up(size: int, ratio: float) -> int:

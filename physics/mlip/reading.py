@@ -122,6 +122,11 @@ def refusals(structures: Sequence["Atoms"], known: Callable[[np.ndarray], np.nda
     return reasons
 
 
+def overlapping(closest_a: float) -> str:
+    """Return what is wrong with a structure whose atoms come closer than `MIN_DISTANCE_A`."""
+    return f"has atoms {closest_a:.3f} angstrom apart; remove sites that are listed twice"
+
+
 def compact(cells: np.ndarray) -> np.ndarray:
     """Return short vectors of the same lattices: along a sheared cell's the cutoff reaches hundreds of images.
 

@@ -37,7 +37,7 @@ from physics.mlip.loads import (
     room_of,
 )
 from physics.mlip.neighbours import UNREACHABLE
-from physics.mlip.packing import Shape, padded_box, round_up, settled, shape_of
+from physics.mlip.packing import Shape, padded_box, round_up, settled, shape_of, size_classes
 from physics.mlip.potential import Outcome, RelaxationSettings
 from physics.mlip.reading import Structures, reach
 from physics.mlip.single_points import Answers
@@ -92,20 +92,11 @@ def relax(
     limits = Limits(
         jnp.float32(settings.fmax_ev_per_a), jnp.int32(settings.max_steps), jnp.asarray(settings.moves_cell)
     )
-    for group in _groups(sizes, bond_budget or budget):
+    for group in size_classes(sizes, bond_budget or budget):
+        if not len(group):
+            continue
         convoy = _Convoy(weights, limits, turns, structures, sizes, group, per_device)
         yield from convoy.run(bond_budget or budget, known)
-
-
-def _groups(sizes: Sizes, budget: int) -> Iterator[np.ndarray]:
-    """Yield structures that share a shape: all small ones, then large ones by size class."""
-    is_large = 2 * sizes.bonds > budget
-    if not is_large.all():
-        yield np.flatnonzero(~is_large)
-    classes: dict[int, list[int]] = {}
-    for place in np.flatnonzero(is_large):
-        classes.setdefault(round_up(int(sizes.bonds[place]), 1.5), []).append(int(place))
-    yield from (np.array(places) for places in classes.values())
 
 
 class _Convoy:

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from physics.mlip.chgnet import Answer, answer
+from physics.mlip.chgnet import Answer, answer, answer_shapes, no_answer
 from physics.mlip.compiling import compiled
 from physics.mlip.neighbours import Capacities, Crystals, bond_vectors, build_graph
 from physics.mlip.packing import Shape, pack
 from physics.mlip.reading import Structures
 from physics.mlip.sizes import Sizes
-from physics.mlip.weights import FEATURES, ChgnetWeights
+from physics.mlip.weights import ChgnetWeights
 
 # Bonds of a batch, batches of a stack: a CPU wants batches that fit its caches, a GPU as many rows as it has threads.
 STACKS = {"cpu": (3_000, 16), "gpu": (400_000, 1)}
@@ -78,10 +78,7 @@ def _predict_stack(weights: ChgnetWeights, stack: Crystals, count: Int[Array, ""
         return jax.tree.map(lambda whole, part: whole.at[row].set(part), answers, found)
 
     depth, atoms = stack.owner.shape
-    structures = stack.cells.shape[1]
-    real = weights.atom_embedding.dtype
-    shapes = [(structures,), (atoms, 3), (structures, 3, 3), (atoms,), (structures, FEATURES)]
-    empty = Answer(*(jnp.zeros((depth, *shape), real) for shape in shapes), overflow=jnp.zeros(depth, bool))
+    empty = no_answer(stack.cells.shape[1], atoms, weights.atom_embedding.dtype, (depth,))
     return jax.lax.fori_loop(0, count, one, empty)
 
 
@@ -90,8 +87,7 @@ predict_stack = compiled(_predict_stack)
 
 def _in_order(structures: Structures, answers: list[tuple[tuple[np.ndarray, ...], Answer]]) -> Answers:
     """Fetch all answers and put them into the order in which the structures came."""
-    count, atoms = len(structures), len(structures.numbers)
-    shapes = [(count,), (atoms, 3), (count, 3, 3), (atoms,), (count, FEATURES)]
+    shapes = answer_shapes(len(structures), len(structures.numbers))
     whole = Answers(*(np.empty(shape, np.float32) for shape in shapes))
     for batches, found in jax.device_get(answers):
         if found.overflow.any():  # measured with a margin, so this is a mistake of ours

@@ -81,14 +81,14 @@ def _with_references(phases: list[_Phase]) -> tuple[list[_Phase], str]:
 def _hulls(phases: list[_Phase]) -> dict[str, Row]:
     from ase.formula import Formula
 
-    from physics.thermodynamics.hull import Entry, decompositions, energies_above_hull
+    from physics.thermodynamics.hull import Entry, build_hulls
 
     formulas = [str(Formula.from_dict(dict(phase.counts)).reduce()[0].convert("metal")) for phase in phases]
     entries = [
         Entry(formula, phase.energy_ev_per_atom, formula) for formula, phase in zip(formulas, phases, strict=True)
     ]
-    above, into = energies_above_hull(entries).tolist(), decompositions(entries)
-    values = zip(above, into, strict=True)
+    hulls = build_hulls(entries)
+    values = zip(hulls.energies_above().tolist(), hulls.decompositions(), strict=True)
     return {
         phase.name: dict(zip(HULL_COLUMNS, (f"{energy:.8g}", text), strict=True))
         for phase, (energy, text) in zip(phases, values, strict=True)

@@ -63,15 +63,7 @@ def energies_above_hull(entries: Sequence[Entry], references: Sequence[Entry] = 
         MissingElementError: an element has no entry of its own.
         HullError: an entry cannot be read, or has no finite energy, or has too many elements.
     """
-    phases = _phases([*entries, *references])
-    above = np.full(len(entries), np.nan)
-    for hull, numbers in _hulls(phases, len(entries)):
-        fractions = hull.fractions([phases[number] for number in numbers])
-        energies = np.array([phases[number].energy_ev_per_atom for number in numbers])
-        above[numbers] = energies - (fractions @ hull.potentials.T).max(axis=1)
-    if not (above >= -TOLERANCE_EV_PER_ATOM).all():  # also where it is NaN
-        raise HullError(f"{above.min()=}: the hull came out wrong; look for entries of nearly equal composition")
-    return np.where(above < ROUNDING_EV_PER_ATOM, 0.0, above)
+    return build_hulls(entries, references).energies_above()
 
 
 def decompositions(entries: Sequence[Entry], references: Sequence[Entry] = ()) -> list[str]:
@@ -83,12 +75,47 @@ def decompositions(entries: Sequence[Entry], references: Sequence[Entry] = ()) -
     Raises:
         HullError: as `energies_above_hull`.
     """
+    return build_hulls(entries, references).decompositions()
+
+
+def build_hulls(entries: Sequence[Entry], references: Sequence[Entry] = ()) -> "Hulls":
+    """Build the hulls once for both views; errors as of `energies_above_hull`."""
     phases = _phases([*entries, *references])
-    texts = [""] * len(entries)
-    for hull, numbers in _hulls(phases, len(entries)):
-        for number, fractions in zip(numbers, hull.fractions([phases[n] for n in numbers]), strict=True):
-            texts[number] = hull.decomposition(fractions)
-    return texts
+    return Hulls(tuple(phases[: len(entries)]), tuple(_hulls(phases, len(entries))))
+
+
+@dataclass(frozen=True)
+class Hulls:
+    """The hulls of all chemical systems of some entries; `build_hulls` makes it.
+
+    Attributes:
+        phases: the entries, read.
+        parts: each hull, and which of the phases it answers.
+    """
+
+    phases: "tuple[_Phase, ...]"
+    parts: "tuple[tuple[_Hull, list[int]], ...]"
+
+    def energies_above(self) -> np.ndarray:
+        """Return what `energies_above_hull` does."""
+        above = np.full(len(self.phases), np.nan)
+        for hull, numbers in self.parts:
+            energies = np.array([self.phases[number].energy_ev_per_atom for number in numbers])
+            above[numbers] = energies - (self._fractions(hull, numbers) @ hull.potentials.T).max(axis=1)
+        if not (above >= -TOLERANCE_EV_PER_ATOM).all():  # also where it is NaN
+            raise HullError(f"{above.min()=}: the hull came out wrong; look for entries of nearly equal composition")
+        return np.where(above < ROUNDING_EV_PER_ATOM, 0.0, above)
+
+    def decompositions(self) -> list[str]:
+        """Return what `decompositions` does."""
+        texts = [""] * len(self.phases)
+        for hull, numbers in self.parts:
+            for number, fractions in zip(numbers, self._fractions(hull, numbers), strict=True):
+                texts[number] = hull.decomposition(fractions)
+        return texts
+
+    def _fractions(self, hull: "_Hull", numbers: Sequence[int]) -> np.ndarray:
+        return hull.fractions([self.phases[number] for number in numbers])
 
 
 @dataclass(frozen=True)

@@ -43,19 +43,6 @@ def potential():
 
 
 @pytest.fixture(scope="module")
-def cells():
-    rng = np.random.default_rng(7)
-    single = Atoms("Fe", cell=[[2.4, 0.1, 0.0], [0.2, 2.5, 0.1], [0.0, -0.3, 2.6]], pbc=True)
-    needle = Atoms("TiO", positions=[[0, 0, 0], [1.2, 1.2, 1.2]], cell=[2.4, 2.6, 19.0], pbc=True)
-    sheared = bulk("NaCl", "rocksalt", 5.6)
-    sheared.set_cell([[1, 0, 0], [3, 1, 0], [-2, 4, 1]] @ sheared.cell)
-    outside = bulk("GaAs", "zincblende", 5.65, cubic=True)
-    outside.rattle(0.1, seed=1)
-    outside.positions += [31.0, -57.0, 12.0]
-    return [single, needle, sheared, outside, *(varied(rng, 60) for _ in range(36))]
-
-
-@pytest.fixture(scope="module")
 def answers(potential, cells):
     return potential.predict(cells)
 
