@@ -48,7 +48,8 @@ def suffix(name: str) -> str:
     return "" if name == "perovskites" else f"_{name}"
 
 
-GPU = Counts((8000, 4000), (8000, 500), 128, 16, (16, 64, 128), 30.0)
+# Relaxations: what `mfal screen` sends to a GPU together.
+GPU = Counts((8000, 4000), (14000, 500), 128, 16, (16, 64, 128), 30.0)
 CPU = Counts((200, 100), (24, 12), 64, 12, (16, 64), 60.0)
 SMOKE = Counts((8, 4), (2, 2), 4, 2, (4,), 1.0)
 

@@ -11,11 +11,13 @@ import numpy as np
 from physics.mlip import fire
 from physics.mlip.fleet import RUNNING, SKIN_A, Fleet, PerAtom, PerStructure
 from physics.mlip.neighbours import Capacities
-from physics.mlip.packing import Shape, round_up
+from physics.mlip.packing import COARSE, PADDED_ROWS, Shape, round_up
 from physics.mlip.reading import Structures
 from physics.mlip.sizes import Sizes
 
 FULL = 0.95  # of a capacity, when places are filled: cells shrink
+CLOSE = 1.02  # one shape for thousands of steps: fitted closely in what costs time
+ROOMY = 1.5  # atoms and their pairs cost little beside bonds and angles, and must not be what a fleet runs out of
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,26 @@ def needs_of(sizes: Sizes, counts: np.ndarray) -> np.ndarray:
     return np.column_stack([sizes.bonds, sizes.short, sizes.long, sizes.angles, pairs, counts, np.ones_like(counts)])
 
 
-def room_of(shape: Shape) -> np.ndarray:
-    """Return what there is of every capacity, with some left over of those that grow as cells shrink."""
+def room_of(shape: Shape, full: float = FULL) -> np.ndarray:
+    """Return what there is of every capacity, of those that grow as cells shrink the part that may be filled."""
     room = shape.capacities
     growing = np.array([room.bonds, room.short, room.bonds - room.short, room.angles])
-    return np.array([*(FULL * growing), room.pairs, shape.atoms - 1, shape.structures])
+    return np.array([*(full * growing), room.pairs, shape.atoms - 1, shape.structures])
+
+
+def fitted(needs: np.ndarray, bonds: float, least: np.ndarray, images: np.ndarray) -> Shape:
+    """Return the shape that structures in the proportions of a load fill.
+
+    Args:
+        needs: of that load.
+        bonds: undirected, to be held in all.
+        least: needs that must find room in any case.
+        images: shifts that are tried.
+    """
+    wanted = np.maximum(needs.sum(0) * bonds / max(needs[:, 0].sum(), 1), least)
+    short, long, angles = (round_up(math.ceil(need / FULL) + PADDED_ROWS, CLOSE) for need in wanted[1:4])
+    pairs, atoms, structures = (round_up(math.ceil(ROOMY * need), COARSE) for need in wanted[4:])
+    return Shape(atoms + PADDED_ROWS, structures, images, Capacities(pairs, short + long, short, angles))
 
 
 def divided(shape: Shape, by: int) -> Shape:

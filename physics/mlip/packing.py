@@ -14,7 +14,7 @@ from physics.mlip.sizes import Sizes
 
 PADDED_ROWS = 64  # at least; the sums into one row wait for each other on a GPU
 WASTE = 1.3  # of a known shape, at most
-FINE, MIDDLE, COARSE = 1.1, 1.25, 1.5  # ratios of successive capacities: the finer, the more time they cost
+FINE, COARSE = 1.1, 1.5  # ratios of successive capacities: the finer, the more time they cost
 
 
 @dataclass(frozen=True)
@@ -92,23 +92,21 @@ def _on_grid(k: int, ratio: float) -> int:
     return 8 * math.ceil(ratio**k - 1e-9)
 
 
-def shape_of(
-    structures: Structures, sizes: Sizes, reached: np.ndarray, batches: Sequence[np.ndarray], fine: float = FINE
-) -> Shape:
-    """Round up the sizes of the largest batch, each size by itself; those that cost the most time by `fine`."""
+def shape_of(structures: Structures, sizes: Sizes, reached: np.ndarray, batches: Sequence[np.ndarray]) -> Shape:
+    """Round up the sizes of the largest batch, each size by itself; those that cost the most time finely."""
 
     def most(of_structures: np.ndarray) -> int:
         return max((int(of_structures[batch].sum()) for batch in batches), default=0)
 
     members = np.concatenate([np.empty(0, int), *batches])
-    short = round_up(most(sizes.short) + PADDED_ROWS, min(fine * fine, MIDDLE))
-    bonds = short + round_up(most(sizes.long) + PADDED_ROWS, fine)
+    short = round_up(most(sizes.short) + PADDED_ROWS, FINE**2)
+    bonds = short + round_up(most(sizes.long) + PADDED_ROWS, FINE)
     return Shape(
         atoms=round_up(most(structures.counts) + PADDED_ROWS, COARSE),
         structures=round_up(max((len(batch) for batch in batches), default=0), COARSE),
         images=padded_box(reached[members].max(0, initial=0)),
         capacities=Capacities(
-            round_up(most(structures.pairs), COARSE), bonds, short, round_up(most(sizes.angles), fine)
+            round_up(most(structures.pairs), COARSE), bonds, short, round_up(most(sizes.angles), FINE)
         ),
     )
 

@@ -22,7 +22,6 @@ from physics.mlip.fleet import (
     advance,
 )
 from physics.mlip.loads import (
-    FULL,
     Load,
     as_running,
     as_structures,
@@ -31,13 +30,14 @@ from physics.mlip.loads import (
     divide,
     divided,
     enlarged,
+    fitted,
     fleet_of,
     join,
     needs_of,
     room_of,
 )
 from physics.mlip.neighbours import UNREACHABLE
-from physics.mlip.packing import Shape, padded_box, round_up, settled, shape_of, size_classes
+from physics.mlip.packing import Shape, padded_box, round_up, settled, size_classes
 from physics.mlip.potential import Outcome, RelaxationSettings
 from physics.mlip.reading import Structures, reach
 from physics.mlip.single_points import Answers
@@ -48,6 +48,9 @@ from physics.mlip.weights import ChgnetWeights
 FLEETS = {"cpu": (3_000, 5, 2), "gpu": (400_000, 5, 2)}
 # When nothing waits any more: a fleet emptier than this goes on in the next one, a last one shrinks its shape.
 MERGED, SMALLER = 0.4, 5
+# Crystals lose or gain bonds and angles on their way: after so many looks at each fleet, a full one shows which sizes
+# are needed, and a shape is fitted to them if every fleet's load still waits so many times: compiling takes its time.
+SETTLED, WORTH_IT = 10, 6
 OUTCOMES = {EXPLODED: Outcome.EXPLODED, LOST_ATOMS: Outcome.LOST_ATOMS, NOT_CONVERGED: Outcome.NOT_CONVERGED}
 
 
@@ -95,8 +98,8 @@ def relax(
     for group in size_classes(sizes, bond_budget or budget):
         if not len(group):
             continue
-        convoy = _Convoy(weights, limits, turns, structures, sizes, group, per_device)
-        yield from convoy.run(bond_budget or budget, known)
+        convoy = _Convoy(weights, limits, turns, structures, sizes, group, per_device, bond_budget or budget, known)
+        yield from convoy.run()
 
 
 class _Convoy:
@@ -111,6 +114,8 @@ class _Convoy:
         sizes: Sizes,
         group: np.ndarray,
         per_device: int,
+        budget: int,
+        known: list[Shape],
     ) -> None:
         devices = jax.local_devices()
         fleets = max(1, min(per_device * len(devices), len(group)))
@@ -121,32 +126,50 @@ class _Convoy:
         self._waiting = np.random.default_rng(0).permutation(group)
         self._returned: list[Load] = []
         self._structures, self._sizes, self._needs = structures, sizes, needs_of(sizes, structures.counts)
+        self._budget, self._known = budget, known
+        self._use(self._first_shape())
 
-    def run(self, budget: int, known: list[Shape]) -> Iterator[Ended]:
+    def run(self) -> Iterator[Ended]:
         """Keep all fleets under way until nothing is left."""
-        self._shape = self._first_shape(budget, known)
-        self._candidates = candidates_of(self._shape, self._cutoffs_a[0])
         at_sea: deque[tuple[int, Load, Voyage]] = deque()
+        looks = 0
         for number in range(len(self._devices)):
             self._send(number, None, at_sea)
         while at_sea:
             number, load, voyage = at_sea.popleft()
             voyage = jax.device_get(voyage)
             kept, ended = self._unload(load, voyage)
+            looks += 1
+            if kept is not None and looks == SETTLED * len(self._devices):
+                self._refit(kept)
             self._send(number, kept, at_sea)
             if ended is not None:
                 yield ended
 
-    def _first_shape(self, budget: int, known: list[Shape]) -> Shape:
+    def _use(self, shape: Shape) -> None:
+        """Take a shape for all voyages from now on."""
+        self._shape, self._candidates = shape, candidates_of(shape, self._cutoffs_a[0])
+
+    def _first_shape(self) -> Shape:
         """Measure the shape on a fair share of the queue."""
         bonds = np.cumsum(self._sizes.bonds[self._waiting])
-        share = min(budget, bonds[-1] / len(self._devices))
+        share = min(self._budget, bonds[-1] / len(self._devices))
         sample = self._waiting[: max(1, int(np.searchsorted(bonds, share, side="right")))]
         reached = reach(self._structures.cells * 0.9, self._cutoffs_a[0] + SKIN_A)
-        # one shape for thousands of steps: fitted closely
-        shape = shape_of(self._structures, _grown(self._sizes, 1 / FULL), reached, [sample], fine=1.02)
-        most = reached[self._waiting].max(0)
-        return settled(replace(shape, images=padded_box(most)), known)
+        most = padded_box(reached[self._waiting].max(0))
+        shape = fitted(self._needs[sample], float(self._sizes.bonds[sample].sum()), self._largest(), most)
+        return settled(shape, self._known)
+
+    def _largest(self) -> np.ndarray:
+        """Return the most that any structure of the queue needs."""
+        return self._needs[self._waiting].max(0)
+
+    def _refit(self, load: Load) -> None:
+        """Fit the shape to what a full fleet needs by now, if it wastes room and much still waits."""
+        ahead = self._sizes.bonds[self._waiting].sum() / (self._budget * len(self._devices))
+        if ahead > WORTH_IT:
+            shape = fitted(load.needs, self._budget, self._largest(), self._shape.images)
+            self._use(settled(shape, self._known))
 
     def _send(self, number: int, load: Load | None, at_sea: deque[tuple[int, Load, Voyage]]) -> None:
         """Fill the places of a fleet and let it advance; not if there is nothing to do, or room in another."""
@@ -168,11 +191,12 @@ class _Convoy:
 
     def _filled(self, load: Load | None) -> Load | None:
         """Add what waits, first what was taken out before, as long as there is room."""
-        while self._returned:
-            if load is not None and not self._fits(np.concatenate([load.needs, self._returned[-1].needs])).all():
-                return load
-            back = self._returned.pop()
-            load = back if load is None else join(load, back)
+        if load is not None and (load.needs.sum(0) > room_of(self._shape, full=1)).any():
+            self._returned.append(load)  # another shape was taken meanwhile
+            load = None
+        load = self._taken_back(load)
+        if self._returned:
+            return load
         held = 0 if load is None else len(load)
         needs = self._needs[self._waiting]
         number = int(self._fits(needs if load is None else np.concatenate([load.needs, needs]))[held:].sum())
@@ -183,6 +207,20 @@ class _Convoy:
         chosen, self._waiting = self._waiting[:number], self._waiting[number:]
         fresh = begin(self._structures.take(chosen), chosen, self._needs[chosen])
         return fresh if load is None else join(load, fresh)
+
+    def _taken_back(self, load: Load | None) -> Load | None:
+        """Add what was taken out before, as long as there is room."""
+        while self._returned:
+            back = self._returned.pop()
+            needs = back.needs if load is None else np.concatenate([load.needs, back.needs])
+            fits = self._fits(needs)[-len(back) :]
+            fits[0] |= load is None  # larger than the shape, which is then enlarged
+            if fits.any():
+                load = back.take(fits) if load is None else join(load, back.take(fits))
+            if not fits.all():
+                self._returned.append(back.take(~fits))
+                break
+        return load
 
     def _fits(self, needs: np.ndarray) -> np.ndarray:
         """Tell which structures find room, in their order."""
@@ -238,8 +276,3 @@ def _ended(load: Load, voyage: Voyage, mask: np.ndarray, rows: np.ndarray) -> En
     return Ended(
         load.places, as_structures(load), steps, outcomes, Answers(energies, forces, stresses, moments, embeddings)
     )
-
-
-def _grown(sizes: Sizes, factor: float) -> Sizes:
-    names = ("bonds", "short", "long", "angles")
-    return replace(sizes, **{name: np.ceil(getattr(sizes, name) * factor).astype(int) for name in names})

@@ -1,5 +1,7 @@
 """Batched FIRE: the steps and minima of ASE's, whatever the fleet looks like; failures by name; nothing lost."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -145,6 +147,32 @@ def test_the_fleet_changes_nothing(potential, starts, relaxed, monkeypatch):
     again = potential.relax([*starts, *starts, starts[0]], RelaxationSettings())
     assert len(again) == 2 * len(starts) + 1
     for one, first in zip(again, [*relaxed, *relaxed, relaxed[0]], strict=True):
+        assert one.outcome == first.outcome == Outcome.CONVERGED
+        assert one.prediction.energy_ev_per_atom == pytest.approx(first.prediction.energy_ev_per_atom, abs=2e-4)
+
+
+def test_a_shape_that_is_fitted_on_the_way_changes_nothing(potential, starts, relaxed, monkeypatch):
+    """Whatever no longer finds room in it is put off, not lost."""
+    small = replace(potential, bond_budget=400)
+    monkeypatch.setattr(module, "SETTLED", 2)
+    monkeypatch.setattr(module, "WORTH_IT", 0)
+    monkeypatch.setattr(module, "settled", lambda tight, known: tight)
+    fitted, put_off = [], []
+    of_needs, original = module.fitted, module._Convoy._taken_back
+
+    def narrow(*needs):
+        fitted.append(of_needs(*needs))
+        return fitted[-1] if len(fitted) == 1 else replace(fitted[0], structures=1)
+
+    def taken_back(self, load):
+        put_off.extend(self._returned)
+        return original(self, load)
+
+    monkeypatch.setattr(module, "fitted", narrow)
+    monkeypatch.setattr(module._Convoy, "_taken_back", taken_back)
+    again = small.relax(starts[:4] * 5, RelaxationSettings())
+    assert len(fitted) > 1 and put_off
+    for one, first in zip(again, relaxed[:4] * 5, strict=True):
         assert one.outcome == first.outcome == Outcome.CONVERGED
         assert one.prediction.energy_ev_per_atom == pytest.approx(first.prediction.energy_ev_per_atom, abs=2e-4)
 
