@@ -1,5 +1,6 @@
 """Our CHGNet: single points from ASE's structures to answers, on the device alone, and relaxations an hour."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -96,24 +97,35 @@ def measure_relaxations(potential: ChgnetPotential, counts: Counts) -> dict[str,
 def relax_timed(potential: ChgnetPotential, structures: "Sequence[Atoms]") -> Relaxed:
     """Relax structures after a run of one step, which compiles."""
     potential.relax(structures, ONE_STEP)
-    with compilation() as spent:
+    with compilation() as intervals:
         seconds, results = timed(lambda: potential.relax(structures, SETTINGS))
-    return Relaxed(results, seconds - sum(spent), sum(spent))
+    spent = covered(intervals)
+    return Relaxed(results, seconds - spent, spent)
 
 
 @contextmanager
-def compilation() -> Iterator[list[float]]:
-    """Collect the seconds of each compilation by XLA."""
-    spent: list[float] = []
+def compilation() -> Iterator[list[tuple[float, float]]]:
+    """Collect beginning and end of each compilation by XLA."""
+    intervals: list[tuple[float, float]] = []
 
     def add(event: str, duration_secs: float, **_: Any) -> None:
-        spent.extend([duration_secs] if event == "/jax/core/compile/backend_compile_duration" else [])
+        now = time.perf_counter()
+        intervals.extend([(now - duration_secs, now)] if event == "/jax/core/compile/backend_compile_duration" else [])
 
     jax.monitoring.register_event_duration_secs_listener(add)
     try:
-        yield spent
+        yield intervals
     finally:
         jax.monitoring.unregister_event_duration_listener(add)
+
+
+def covered(intervals: Sequence[tuple[float, float]]) -> float:
+    """Return the time that intervals cover; several devices compile at once."""
+    total, until = 0.0, -np.inf
+    for begin, end in sorted(intervals):
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total
 
 
 def relaxation_figures(name: str, relaxed: Relaxed) -> dict[str, Any]:

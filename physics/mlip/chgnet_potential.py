@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+import jax
 import numpy as np
 
 from physics.mlip.memory import device_memory_gb, needed_memory_gb
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 
-TOGETHER = 2048  # structures that are read at once: a few batches of a GPU
+TOGETHER = 2048  # structures that are read at once for each device: a few batches of a GPU
 Answer = TypeVar("Answer")
 
 
@@ -47,7 +48,8 @@ class ChgnetPotential:
 
     def predict(self, structures: Sequence["Atoms"]) -> list[Prediction | Refusal]:
         """Return energies, forces, stresses, magnetic moments and embeddings of structures as they are."""
-        parts = [structures[start : start + TOGETHER] for start in range(0, len(structures), TOGETHER)]
+        size = TOGETHER * jax.local_device_count()
+        parts = [structures[start : start + size] for start in range(0, len(structures), size)]
         waiting: deque[Callable[[], list[Prediction | Refusal]]] = deque()
         found: list[Prediction | Refusal] = []
         for part in parts:  # the device answers one part while the host reads the next

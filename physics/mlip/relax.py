@@ -5,6 +5,7 @@ While one fleet advances, the host takes the ended structures out of another, fi
 
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import jax
@@ -120,7 +121,9 @@ class _Convoy:
         devices = jax.local_devices()
         fleets = max(1, min(per_device * len(devices), len(group)))
         self._devices = [devices[number % len(devices)] for number in range(fleets)]
-        self._weights = {device: jax.device_put(weights, device) for device in set(self._devices)}
+        self._weights = {device: jax.device_put(weights, device) for device in self._devices}
+        # A GPU's program that loops until a condition is met keeps the thread that starts it: each has its own.
+        self._crews = {device: ThreadPoolExecutor(1) for device in self._weights}
         self._limits, self._turns, self._cutoffs_a = limits, turns, (weights.atom_cutoff_a, weights.bond_cutoff_a)
         # mixed, so that a fleet's load stays what the shape was made for
         self._waiting = np.random.default_rng(0).permutation(group)
@@ -131,14 +134,20 @@ class _Convoy:
 
     def run(self) -> Iterator[Ended]:
         """Keep all fleets under way until nothing is left."""
-        at_sea: deque[tuple[int, Load, Voyage]] = deque()
+        try:
+            yield from self._ends()
+        finally:
+            for crew in self._crews.values():
+                crew.shutdown(cancel_futures=True)
+
+    def _ends(self) -> Iterator[Ended]:
+        at_sea: deque[tuple[int, Load, Future[Voyage]]] = deque()
         looks = 0
         for number in range(len(self._devices)):
             self._send(number, None, at_sea)
         while at_sea:
             number, load, voyage = at_sea.popleft()
-            voyage = jax.device_get(voyage)
-            kept, ended = self._unload(load, voyage)
+            kept, ended = self._unload(load, voyage.result())
             looks += 1
             if kept is not None and looks == SETTLED * len(self._devices):
                 self._refit(kept)
@@ -171,7 +180,7 @@ class _Convoy:
             shape = fitted(load.needs, self._budget, self._largest(), self._shape.images)
             self._use(settled(shape, self._known))
 
-    def _send(self, number: int, load: Load | None, at_sea: deque[tuple[int, Load, Voyage]]) -> None:
+    def _send(self, number: int, load: Load | None, at_sea: deque[tuple[int, Load, Future[Voyage]]]) -> None:
         """Fill the places of a fleet and let it advance; not if there is nothing to do, or room in another."""
         load = self._filled(load)
         if load is None:
@@ -182,12 +191,21 @@ class _Convoy:
             self._returned.append(load)
             return
         smaller = SMALLER if is_last and fill < 1 / SMALLER else 1
-        shape, device = divided(self._shape, smaller), self._devices[number]
-        voyage = advance(
-            self._weights[device], jax.device_put(fleet_of(load, shape), device), self._limits, jnp.int32(self._turns),
-            candidates=divide(self._candidates, smaller), capacities=shape.capacities,
+        shape = divided(self._shape, smaller)
+        candidates = divide(self._candidates, smaller)
+        crew = self._crews[self._devices[number]]
+        at_sea.append((number, load, crew.submit(self._advanced, load, shape, candidates, number)))
+
+    def _advanced(self, load: Load, shape: Shape, candidates: int, number: int) -> Voyage:
+        """Let a fleet advance on its device; return it to the host."""
+        device = self._devices[number]
+        fleet = jax.device_put(fleet_of(load, shape), device)
+        return jax.device_get(
+            advance(
+                self._weights[device], fleet, self._limits, jnp.int32(self._turns),
+                candidates=candidates, capacities=shape.capacities,
+            )
         )  # fmt: skip
-        at_sea.append((number, load, voyage))
 
     def _filled(self, load: Load | None) -> Load | None:
         """Add what waits, first what was taken out before, as long as there is room."""

@@ -71,15 +71,20 @@ def _predict_stack(weights: ChgnetWeights, stack: Crystals, count: Int[Array, ""
     as all else.
     """
 
-    def one(row: Int[Array, ""], answers: Answer) -> Answer:
+    def one(row: Int[Array, ""] | int) -> Answer:
         crystals = jax.tree.map(lambda array: array[row], stack)
         graph = build_graph(crystals, capacities, weights.atom_cutoff_a, weights.bond_cutoff_a)
-        found = answer(weights, crystals, graph, bond_vectors(crystals, graph))
-        return jax.tree.map(lambda whole, part: whole.at[row].set(part), answers, found)
+        return answer(weights, crystals, graph, bond_vectors(crystals, graph))
+
+    def put(row: Int[Array, ""], answers: Answer) -> Answer:
+        return jax.tree.map(lambda whole, part: whole.at[row].set(part), answers, one(row))
 
     depth, atoms = stack.owner.shape
-    empty = no_answer(stack.cells.shape[1], atoms, weights.atom_embedding.dtype, (depth,))
-    return jax.lax.fori_loop(0, count, one, empty)
+    if depth == 1:  # a loop on a GPU would keep the host waiting
+        return jax.tree.map(lambda part: part[None], one(0))
+    return jax.lax.fori_loop(
+        0, count, put, no_answer(stack.cells.shape[1], atoms, weights.atom_embedding.dtype, (depth,))
+    )
 
 
 predict_stack = compiled(_predict_stack)

@@ -15,7 +15,7 @@ from benchmarks.screening.cells import mixture, perovskites
 from benchmarks.screening.devices import only
 from benchmarks.screening.experiment import SOLIDS, primitive
 from benchmarks.screening.floor import floor_figures
-from benchmarks.screening.ours import Relaxed, relaxation_figures, single_point_figures
+from benchmarks.screening.ours import Relaxed, covered, relaxation_figures, single_point_figures
 from benchmarks.screening.peers import PeerRelaxation, batch_figures, needing
 from benchmarks.screening.ratios import ratios, relaxation_times
 from benchmarks.screening.tasks import CPU, GPU, SMOKE
@@ -142,3 +142,8 @@ def test_measured_values_are_consistent():
         if solid.stiffness_gpa is not None:
             c11, c12, _ = solid.stiffness_gpa
             assert (c11 + 2 * c12) / 3 == pytest.approx(solid.bulk_gpa, rel=0.08), name
+
+
+def test_compilations_at_the_same_time_count_once():
+    assert covered([(0.0, 2.0), (5.0, 6.0), (1.0, 4.0), (1.5, 3.0)]) == 5.0
+    assert covered([]) == 0.0
