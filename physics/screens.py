@@ -32,7 +32,8 @@ def chgnet(request: ScreenRequest, watch: Watch) -> ScreenReport:
         potential = load_chgnet(request.weights or "0.3.0")
     except UnknownWeightsError as error:
         raise ScreeningError(f"--weights {request.weights}: {error}") from error
-    return _screened(request, potential, ON_CPU if jax.default_backend() == "cpu" else ON_GPU, watch)
+    part = ON_CPU if jax.default_backend() == "cpu" else ON_GPU.times(jax.local_device_count())
+    return _screened(request, potential, part, watch)
 
 
 def mace(request: ScreenRequest, watch: Watch) -> ScreenReport:

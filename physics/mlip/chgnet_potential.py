@@ -1,9 +1,9 @@
 """CHGNet for many structures at once, as a `Potential`."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ from physics.mlip.potential import Prediction, Refusal, Relaxation, RelaxationSe
 from physics.mlip.reading import MIN_DISTANCE_A, Structures, compact, overlapping, read_structures
 from physics.mlip.relax import Ended, relax
 from physics.mlip.single_points import Answers, start_predicting
-from physics.mlip.sizes import MOST_TRIED, Sizes, measure
+from physics.mlip.sizes import MOST_TRIED, Sizes, start_measuring
 from physics.mlip.weights import ChgnetWeights, load_weights
 
 if TYPE_CHECKING:
@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 TOGETHER = 2048  # structures that are read at once for each device: a few batches of a GPU
 Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+
+
+class _Measured(NamedTuple):
+    """Structures that can be answered, their sizes and places, and why others cannot."""
+
+    structures: Structures
+    sizes: Sizes
+    places: np.ndarray
+    refused: dict[int, Refusal]
 
 
 @dataclass(frozen=True)
@@ -49,47 +59,43 @@ class ChgnetPotential:
     def predict(self, structures: Sequence["Atoms"]) -> list[Prediction | Refusal]:
         """Return energies, forces, stresses, magnetic moments and embeddings of structures as they are."""
         size = TOGETHER * jax.local_device_count()
-        parts = [structures[start : start + size] for start in range(0, len(structures), size)]
-        waiting: deque[Callable[[], list[Prediction | Refusal]]] = deque()
-        found: list[Prediction | Refusal] = []
-        for part in parts:  # the device answers one part while the host reads the next
-            waiting.append(self._start(part))
-            if len(waiting) > 1:
-                found += waiting.popleft()()
-        return found + [one for finish in waiting for one in finish()]
+        parts = (structures[start : start + size] for start in range(0, len(structures), size))
+        # a device counts the bonds of one part, and the host reads it, while another is answered
+        started = (self._start(measured) for measured in _one_ahead(self._read(part) for part in parts))
+        return [one for finish in _one_ahead(started) for one in finish()]
 
-    def _start(self, structures: Sequence["Atoms"]) -> Callable[[], list[Prediction | Refusal]]:
-        good, sizes, places, refused = self._measured(structures)
+    def _start(self, measured: Callable[[], _Measured]) -> Callable[[], list[Prediction | Refusal]]:
+        good, sizes, places, refused = measured()
         finish = start_predicting(self.weights, good, sizes, self.shapes[0], self.bond_budget)
-
-        def answers() -> list[Prediction | Refusal]:
-            answered = dict(zip(places.tolist(), _predictions(good.starts, finish()), strict=True))
-            return _in_places(len(structures), answered, refused)
-
-        return answers
+        return lambda: _in_places(dict(zip(places.tolist(), _predictions(good.starts, finish()), strict=True)), refused)
 
     def relax(
         self, structures: Sequence["Atoms"], settings: RelaxationSettings, watch: Callable[[int], None] = ignore
     ) -> list[Relaxation | Refusal]:
         """Return the minima next to the structures by batched FIRE; `watch` is told how many have ended."""
-        good, sizes, places, refused = self._measured(structures)
+        good, sizes, places, refused = self._read(structures)()
         watch(len(refused))
         found: dict[int, Relaxation] = {}
         for ended in relax(self.weights, good, sizes, settings, self.shapes[1], self.bond_budget):
             starts = [structures[place] for place in places[ended.places].tolist()]
             found |= dict(zip(places[ended.places].tolist(), _relaxations(ended, starts), strict=True))
             watch(len(refused) + len(found))
-        return _in_places(len(structures), found, refused)
+        return _in_places(found, refused)
 
-    def _measured(self, structures: Sequence["Atoms"]) -> tuple[Structures, Sizes, np.ndarray, dict[int, Refusal]]:
-        """Return what can be answered, its places, and why the rest cannot."""
+    def _read(self, structures: Sequence["Atoms"]) -> Callable[[], _Measured]:
+        """Return what waits for the bonds to be counted and tells which structures can be answered."""
         good, places, reasons = read_structures(structures)
-        sizes = measure(good, self.weights.atom_cutoff_a, self.weights.bond_cutoff_a)
-        bad = _refused(sizes, self.weights.atom_cutoff_a)
-        reasons |= {(at := int(places[i])): f"{structures[at].get_chemical_formula()!r} {bad[i]}" for i in bad}
-        kept = np.array([i for i in range(len(good)) if i not in bad], int)
-        refused = {place: Refusal(text) for place, text in reasons.items()}
-        return good.take(kept), sizes.take(kept), places[kept], refused
+        counted = start_measuring(good, self.weights.atom_cutoff_a, self.weights.bond_cutoff_a)
+
+        def measured() -> _Measured:
+            sizes = counted()
+            bad = _refused(sizes, self.weights.atom_cutoff_a)
+            named = {(at := int(places[i])): f"{structures[at].get_chemical_formula()!r} {bad[i]}" for i in bad}
+            kept = np.array([i for i in range(len(good)) if i not in bad], int)
+            refused = {place: Refusal(text) for place, text in (reasons | named).items()}
+            return _Measured(good.take(kept), sizes.take(kept), places[kept], refused)
+
+        return measured
 
 
 def load_chgnet(release: str = "0.3.0") -> ChgnetPotential:
@@ -100,6 +106,16 @@ def load_chgnet(release: str = "0.3.0") -> ChgnetPotential:
         MissingWeightsError: chgnet or torch is not installed.
     """
     return ChgnetPotential(load_weights(release), release)
+
+
+def _one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield each item after the next one has been begun."""
+    waiting: deque[Item] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > 1:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def _refused(sizes: Sizes, cutoff_a: float) -> dict[int, str]:
@@ -118,8 +134,8 @@ def _refused(sizes: Sizes, cutoff_a: float) -> dict[int, str]:
     }
 
 
-def _in_places(count: int, found: dict[int, Answer], refused: dict[int, Refusal]) -> list[Answer | Refusal]:
-    return [refused[place] if place in refused else found[place] for place in range(count)]
+def _in_places(found: dict[int, Answer], refused: dict[int, Refusal]) -> list[Answer | Refusal]:
+    return [refused[place] if place in refused else found[place] for place in range(len(found) + len(refused))]
 
 
 def _predictions(starts: np.ndarray, found: Answers) -> list[Prediction]:

@@ -1,6 +1,6 @@
 """Bonds and angles counted on the device, so that batches can be packed tightly."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import jax
@@ -50,6 +50,11 @@ class Sizes:
 
 def measure(structures: Structures, atom_cutoff_a: float, bond_cutoff_a: float) -> Sizes:
     """Count what the graph of each structure will hold."""
+    return start_measuring(structures, atom_cutoff_a, bond_cutoff_a)()
+
+
+def start_measuring(structures: Structures, atom_cutoff_a: float, bond_cutoff_a: float) -> Callable[[], Sizes]:
+    """Set the device to count what graphs will hold; return what waits for the counts."""
     reached = reach(structures.cells, atom_cutoff_a)
     tried = structures.pairs * (2 * reached + 1).prod(1)
     count = len(structures)
@@ -58,10 +63,14 @@ def measure(structures: Structures, atom_cutoff_a: float, bond_cutoff_a: float) 
     parts = [(part, *_crystals(structures.take(part), reached[part])) for part in _parts(tried)]
     cutoffs = jnp.float32(atom_cutoff_a), jnp.float32(bond_cutoff_a)
     found = [(part, _count_compiled(crystals, *cutoffs, pairs=pairs)) for part, crystals, pairs in parts]
-    for part, counts in jax.device_get(found):
-        for column, count in zip(sizes.columns[:6], counts, strict=True):
-            column[part] = count[: len(part)]
-    return sizes
+
+    def counted() -> Sizes:
+        for part, counts in jax.device_get(found):
+            for column, count in zip(sizes.columns[:6], counts, strict=True):
+                column[part] = count[: len(part)]
+        return sizes
+
+    return counted
 
 
 def _parts(tried: np.ndarray) -> Iterator[np.ndarray]:

@@ -30,6 +30,10 @@ class PartSize:
     given_atoms: int
     relaxed_atoms: int
 
+    def times(self, devices: int) -> "PartSize":
+        """Return what as many devices answer together."""
+        return PartSize(devices * self.given_atoms, devices * self.relaxed_atoms)
+
 
 # Atoms rather than structures, because the time goes with them; a part ends when it has so many.
 # CPU: a few seconds (2 cores answer 1 000 atoms a second, relax 15); larger parts would be no faster.
