@@ -25,6 +25,45 @@ PROTOTYPES = {
 }
 
 
+CUBIC = {
+    "perovskite": PROTOTYPES["perovskite"],
+    "cesiumchloride": Atoms("CsCl", scaled_positions=[[0, 0, 0], [0.5] * 3], cell=[4.1] * 3, pbc=True),
+    "cu3au": Atoms(
+        "AuCu3", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]], cell=[3.7] * 3, pbc=True
+    ),
+}
+# Compounds in prototypes that they are known in, with about their lattice constants, angstrom.
+KNOWN = (
+    *(("rocksalt", name, a) for name, a in {
+        "LiF": 4.03, "NaF": 4.62, "NaCl": 5.64, "KCl": 6.29, "KBr": 6.60, "MgO": 4.21, "CaO": 4.81, "SrO": 5.16,
+        "BaO": 5.54, "MnO": 4.44, "NiO": 4.18, "TiC": 4.33, "TiN": 4.24, "ZrN": 4.58, "VN": 4.13, "PbTe": 6.46,
+        "CaS": 5.69, "LaN": 5.30,
+    }.items()),
+    *(("zincblende", name, a) for name, a in {
+        "GaAs": 5.65, "GaP": 5.45, "AlAs": 5.66, "InP": 5.87, "InSb": 6.48, "ZnS": 5.41, "ZnSe": 5.67, "CdTe": 6.48,
+        "SiC": 4.36, "BN": 3.62, "CuCl": 5.42,
+    }.items()),
+    *(("fluorite", name, a) for name, a in {
+        "CaF2": 5.46, "SrF2": 5.80, "BaF2": 6.20, "CeO2": 5.41, "ZrO2": 5.09, "Mg2Si": 6.35, "CoSi2": 5.36,
+    }.items()),
+    *(("perovskite", name, a) for name, a in {
+        "SrTiO3": 3.91, "BaTiO3": 4.00, "KTaO3": 3.99, "LaAlO3": 3.79, "BaZrO3": 4.19, "SrVO3": 3.84, "KMgF3": 3.99,
+        "CsPbCl3": 5.61, "LaCrO3": 3.88, "NaNbO3": 3.95,
+    }.items()),
+    *(("cesiumchloride", name, a) for name, a in {
+        "CsCl": 4.12, "CsBr": 4.30, "NiAl": 2.89, "FeAl": 2.91, "CoAl": 2.86, "NiTi": 3.02, "CuZn": 2.95, "AgMg": 3.31,
+    }.items()),
+    *(("cu3au", name, a) for name, a in {
+        "AuCu3": 3.75, "AlNi3": 3.57, "ScAl3": 4.10, "PtFe3": 3.73, "TiPt3": 3.90,
+    }.items()),
+    *(("fcc", name, a) for name, a in {"Al": 4.05, "Cu": 3.61, "Ag": 4.09, "Pt": 3.92, "Ni": 3.52, "Pb": 4.95}.items()),
+    *(("bcc", name, a) for name, a in {"Fe": 2.87, "W": 3.17, "Mo": 3.15, "V": 3.03, "Na": 4.29, "Nb": 3.30}.items()),
+    *(("diamond", name, a) for name, a in {"C": 3.57, "Si": 5.43, "Ge": 5.66}.items()),
+    *(("hcp", name, a, c) for name, a, c in (
+        ("Mg", 3.21, 5.21), ("Ti", 2.95, 4.69), ("Zn", 2.66, 4.95), ("Co", 2.51, 4.07), ("Ru", 2.71, 4.28),
+    )),
+)  # fmt: skip
+
 A_SITE = ("Na", "K", "Rb", "Cs", "Ca", "Sr", "Ba", "Y", "La", "Pb", "Bi")
 B_SITE = ("Ti", "Zr", "Hf", "V", "Nb", "Ta", "Cr", "Mn", "Fe", "Co", "Ni", "Al", "Ga", "Ge", "Sn")
 X_SITE = ("O", "F", "N", "S", "Cl")
@@ -83,6 +122,27 @@ def _nearest(atoms, cutoff_a):
     nearest = np.full(len(atoms), np.inf)
     np.minimum.at(nearest, first, distances)
     return (distances / (radii[first] + radii[second])).min(initial=np.inf), nearest
+
+
+def compounds(count, seed):
+    """Return known compounds near equilibrium, 1 to 24 atoms: cells off by up to 5 %, atoms by 0.05 angstrom."""
+    rng = np.random.default_rng(seed)
+    return [_compound(rng, *KNOWN[i % len(KNOWN)]) for i in range(count)]
+
+
+def _compound(rng, prototype, formula, lattice_a, axis_a=None):
+    if prototype in ("perovskite", "cesiumchloride", "cu3au"):
+        atoms = CUBIC[prototype].copy()
+        atoms.symbols = formula
+        atoms.set_cell([lattice_a] * 3, scale_atoms=True)
+    else:
+        atoms = bulk(formula, prototype, lattice_a, c=axis_a)
+    fitting = [repeats for repeats in SUPERCELLS if len(atoms) * np.prod(repeats) <= 24]
+    atoms = atoms.repeat(fitting[rng.integers(len(fitting))])
+    strain = rng.uniform(-0.05, 0.05, (3, 3))
+    atoms.set_cell(atoms.cell @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+    atoms.rattle(0.05, rng=rng)
+    return atoms
 
 
 def _perovskite(rng):
