@@ -1,0 +1,1 @@
+"""Finished calculations as other programs' documents: emmet-core, OPTIMADE, ASE databases."""
