@@ -1,0 +1,95 @@
+"""Other codes by configuration, and VASP's input read back."""
+
+import pytest
+
+pytest.importorskip("ase")
+
+from ase.build import bulk
+
+from physics.dft.errors import CalculatorError
+from physics.dft.other_codes import ase_single_point_job, checked
+from physics.dft.settings import FAST, resolve
+from physics.dft.vasp import FILES, VaspInputError, _read_back, vasp_input_job, write_vasp_input
+from physics.prototypes import as_record
+
+COPPER = as_record(bulk("Cu"))
+
+
+def test_another_code_answers_in_the_same_shape():
+    answer = ase_single_point_job({"structure": COPPER, "calculator": "emt", "options": {}})
+    assert answer["energy_ev_per_atom"] == pytest.approx(-0.0057, abs=1e-3)
+    assert answer["atoms"] == 1 and answer["cores"] == 1 and answer["seconds"] > 0
+    assert len(answer["stress_gpa"]) == 3
+    assert answer["settings"] == {"calculator": "emt", "options": {}}
+
+
+def test_what_the_code_cannot_do_is_a_failure():
+    answer = ase_single_point_job({"structure": as_record(bulk("Fe")), "calculator": "emt"})
+    assert "failed with NotImplementedError" in answer["failure"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("os.system", {}, "not allowed"),
+        ("emt", {"command": "rm"}, "unknown=\\['command'\\]"),
+        ("espresso", {"kpts": [1, 1, 1]}, "lacking=\\['pseudo_dir', 'pseudopotentials'\\]"),
+        ("abinit", {"profile": "x", "ecut": 1.0, "kpts": [1, 1, 1], "pp_paths": "."}, "unknown=\\['profile'\\]"),
+    ],
+)
+def test_only_listed_codes_and_options_are_taken(name, options, reason):
+    with pytest.raises(CalculatorError, match=reason):
+        checked(name, options)
+
+
+def test_a_code_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    options = {"kpts": [1, 1, 1], "pseudo_dir": ".", "pseudopotentials": {}}
+    with pytest.raises(CalculatorError, match=r"'pw\.x' is not on the PATH"):
+        checked("espresso", options)
+
+
+def test_espresso_gets_its_input(tmp_path):
+    from physics.dft.other_codes import CODES
+
+    options = {
+        "kpts": [2, 2, 2],
+        "pseudo_dir": str(tmp_path),
+        "pseudopotentials": {"Si": "Si.upf"},
+        "input_data": {"system": {"ecutwfc": 20}},
+    }
+    calculator = CODES["espresso"].make(options, str(tmp_path))
+    calculator.write_inputfiles(bulk("Si"), ["energy"])
+    text = (tmp_path / "espresso.pwi").read_text()
+    assert "ecutwfc" in text and "Si.upf" in text and "2 2 2" in text
+
+
+@pytest.mark.parametrize(("functional", "tag"), [("PBE", "GGA = Pe"), ("r2SCAN", "METAGGA = R2scan"), ("LDA", "ENCUT")])
+def test_vasp_input_is_read_back(functional, tag):
+    pytest.importorskip("pymatgen")
+    spec = {"structure": as_record(bulk("NiO", "rocksalt", 4.17)), "protocol": "fast", "functional": functional}
+    files = vasp_input_job(spec)
+    assert set(files) == set(FILES)
+    assert tag in files["INCAR"] and "ENCUT = 600" in files["INCAR"] and "ISPIN = 2" in files["INCAR"]
+    assert files["POTCAR.spec"] == "O\nNi\n"
+
+
+def test_a_damaged_vasp_input_is_noticed(tmp_path):
+    pytest.importorskip("pymatgen")
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    atoms = bulk("Si")
+    incar, *_ = write_vasp_input(atoms, FAST, tmp_path)
+    structure = AseAtomsAdaptor.get_structure(atoms)
+    incar.write_text(incar.read_text().replace("NSW = 0", "NSW = 9"))
+    with pytest.raises(VaspInputError, match="NSW"):
+        _read_back(tmp_path, {"NSW": 0}, (5, 5, 5), structure)
+    with pytest.raises(VaspInputError, match="mesh"):
+        _read_back(tmp_path, {}, (1, 1, 1), structure)
+
+
+def test_vasp_cutoff_is_not_below_what_its_data_need():
+    from physics.dft.vasp import LEAST_CUTOFF_EV, incar_tags
+
+    assert incar_tags(bulk("Si"), FAST)["ENCUT"] == LEAST_CUTOFF_EV
+    assert incar_tags(bulk("MgO", "rocksalt", 4.2), resolve("fast", "PBE", ["O"]))["ENCUT"] == 600.0
