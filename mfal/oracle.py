@@ -74,6 +74,7 @@ class OracleContext:
         fidelity: the fidelity to answer for, with its options.
         pool: the candidates.
         workers: processes that may compute at once, over all oracles of the campaign.
+        queue: the campaign file's table ``[dft.queue]``; empty for its defaults.
     """
 
     directory: Path
@@ -81,6 +82,7 @@ class OracleContext:
     fidelity: Fidelity
     pool: Pool
     workers: int
+    queue: Mapping[str, Any] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -12,16 +12,38 @@ from mfal.errors import CampaignFileError, OracleError
 from mfal.oracle import JobId, Observation, OracleContext, Query, need_package
 from mfal.space.features import composition_descriptors
 from mfal.space.pool import Pool
-from physics.dft import gpaw as dft
-from physics.dft.settings import SETTINGS
+from physics.dft.errors import MissingLibxcError
+from physics.dft.formation import formation_plan
+from physics.dft.settings import FUNCTIONALS, SETTINGS, require_functional
 from physics.experiment.replay import MeasuredCompound, measured_compounds
-from physics.local_queue import Job, LocalQueue
 from physics.mlip import formation
 from physics.mlip.weights import RELEASES
-from physics.prototypes import PLAUSIBLE, PROTOTYPES, as_record, elemental_reference
+from physics.prototypes import PLAUSIBLE, PROTOTYPES
+from physics.queue.aiida_queue import AiidaQueue
+from physics.queue.client import QueueError
+from physics.queue.job import Job, JobQueue
+from physics.queue.local_queue import LocalQueue
+from physics.queue.settings import settings_from
 
-Planner = Callable[[Query], tuple[Job, ...]]
+SECONDS_PER_HOUR = 3600.0
 Describer = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a query: the compound, then its elements with their atomic fractions."""
+
+    compound: Job
+    elements: tuple[Job, ...]
+    fractions: tuple[float, ...]
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Return all, the compound first."""
+        return self.compound, *self.elements
+
+
+Planner = Callable[[Query], Plan]
 
 
 def measured_intermetallics(options: Mapping[str, Any]) -> Pool:
@@ -77,13 +99,14 @@ def chgnet(context: OracleContext) -> "FormationOracle":
 
     kind = "physics.mlip.formation:chgnet_jobs[]"
 
-    def plan(query: Query) -> tuple[Job, ...]:
+    def plan(query: Query) -> Plan:
         elements = _elements(context, query)
-        references = (
+        references = tuple(
             Job(kind, {"element": symbol, **common}, f"{query.fidelity} element {symbol}") for symbol in elements
         )
         compound = {"elements": elements, "prototypes": prototypes, **common}
-        return Job(kind, compound, f"{query.fidelity} {query.candidate}"), *references
+        equal = (1 / len(elements),) * len(elements)
+        return Plan(Job(kind, compound, f"{query.fidelity} {query.candidate}"), references, equal)
 
     return FormationOracle(_queue(context), plan, _describe_chgnet, together=True)
 
@@ -91,17 +114,20 @@ def chgnet(context: OracleContext) -> "FormationOracle":
 def gpaw(context: OracleContext) -> "FormationOracle":
     """Answer with GPAW's formation energy at the geometry that another fidelity found.
 
-    Options: ``settings`` (``fast`` or ``moderate``, the default), ``geometry_from`` (a fidelity whose observation
-    carries ``details["structure"]``; default ``chgnet``), ``relax_volume`` (scale the geometry to its lowest energy;
-    default false).
+    Options: ``settings`` (a protocol of `physics.dft.settings.SETTINGS`, default ``moderate``), ``functional`` (LDA,
+    PBE, the default, or r2SCAN: each is a fidelity of its own), ``geometry_from`` (a fidelity whose observation carries
+    ``details["structure"]``; default ``chgnet``), ``relax_volume`` (scale compound and elements to their lowest energy;
+    default false), ``rate_eur_per_core_hour`` (then the measured core-hours are paid, not the fidelity's price).
 
     Raises:
-        CampaignFileError: an option is unknown or has a wrong value.
+        CampaignFileError: an option is unknown or has a wrong value, or GPAW lacks the functional.
         MissingExtraError: gpaw, gpaw-data, ase or pymatgen is not installed.
     """
     options, place = context.fidelity.options, f"fidelity {context.fidelity.name!r}"
-    _refuse_unknown(options, ("settings", "geometry_from", "relax_volume"), place)
-    settings = SETTINGS[_one(options, "settings", "moderate", SETTINGS, place)]
+    known = ("settings", "functional", "geometry_from", "relax_volume", "rate_eur_per_core_hour")
+    _refuse_unknown(options, known, place)
+    protocol = _one(options, "settings", "moderate", SETTINGS, place)
+    functional = _one(options, "functional", "PBE", FUNCTIONALS, place)
     geometry_from, relax_volume = options.get("geometry_from", "chgnet"), options.get("relax_volume", False)
     if geometry_from not in context.fidelity.requires:
         raise CampaignFileError(
@@ -109,32 +135,25 @@ def gpaw(context: OracleContext) -> "FormationOracle":
         )
     if not isinstance(relax_volume, bool):
         raise CampaignFileError(f"{place}: options.relax_volume={relax_volume!r}: use true or false")
+    rate = _rate(options, place)
     for package, extra in (("ase", "dft"), ("gpaw", "dft"), ("gpaw_data", "dft"), ("spglib", "mlip")):
         need_package(package, extra)
-    common = {
-        "settings": settings.record(),
-        "gpaw": version("gpaw"),
-        "setups": version("gpaw-data"),
-        "revision": dft.REVISION,
-    }
-    kind = "physics.dft.gpaw:single_point_job"
+    try:
+        require_functional(functional)
+    except MissingLibxcError as error:
+        raise CampaignFileError(f"{place}: options.functional={functional!r}: {error}") from error
+    versions = {"gpaw": version("gpaw"), "setups": version("gpaw-data")}
 
-    def plan(query: Query) -> tuple[Job, ...]:
+    def plan(query: Query) -> Plan:
         structure = query.known.get(geometry_from, {}).get("structure")
         if structure is None:
             raise OracleError(f"{query.key} has no structure from {geometry_from=}: ask that fidelity first")
-        compound = {"structure": structure, "relax_volume": relax_volume, **common}
-        references = (
-            Job(
-                kind,
-                {"structure": as_record(elemental_reference(symbol)), **common},
-                f"{query.fidelity} element {symbol}",
-            )
-            for symbol in _elements(context, query)
-        )
-        return Job(kind, compound, f"{query.fidelity} {query.candidate}"), *references
+        found = formation_plan(structure, protocol, functional, relax_volume, versions)
+        payer = f"{context.directory.resolve()} {query.key}" if rate is not None else ""
+        compound, *elements = (Job(job.kind, job.spec, f"{query.fidelity} {job.label}", payer) for job in found.jobs)
+        return Plan(compound, tuple(elements), found.fractions)
 
-    return FormationOracle(_queue(context), plan, _describe_gpaw, together=False)
+    return FormationOracle(_dft_queue(context), plan, _describe_gpaw, together=False, rate_eur_per_core_hour=rate)
 
 
 def measured(context: OracleContext) -> "ReplayOracle":
@@ -159,13 +178,15 @@ class FormationOracle:
         plan: the jobs of a query, the compound first.
         describe: details of an observation from the jobs' answers.
         together: one process answers all that is submitted at once, because it computes whole pools together.
+        rate_eur_per_core_hour: what computing costs; None where the price of a query is what is paid.
     """
 
-    queue: LocalQueue
+    queue: JobQueue
     plan: Planner
     describe: Describer
     together: bool
-    _open: dict[str, tuple[Query, tuple[Job, ...], tuple[str, ...]]] = field(default_factory=dict)
+    rate_eur_per_core_hour: float | None = None
+    _open: dict[str, tuple[Query, Plan, tuple[str, ...]]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
     def submit(self, queries: Sequence[Query]) -> Sequence[JobId]:
@@ -178,20 +199,24 @@ class FormationOracle:
         plans = {query.key: self.plan(query) for query in fresh}
         self._seen |= set(plans)
         for query in fresh:
-            jobs = plans[query.key]
-            self._open[query.key] = (query, jobs, tuple(job.key for job in jobs))
-        jobs = {job.key: job for plan in plans.values() for job in (*plan[1:], plan[0])}
+            plan = plans[query.key]
+            self._open[query.key] = (query, plan, tuple(job.key for job in plan.jobs))
+        jobs = {job.key: job for plan in reversed(plans.values()) for job in plan.jobs}  # the first query pays
+        jobs = {job.key: jobs[job.key] for plan in plans.values() for job in (*plan.elements, plan.compound)}
         self.queue.submit(list(jobs.values()), together=max(1, len(jobs)) if self.together else 1)
         return [query.key for query in queries]
 
     def collect(self) -> Sequence[Observation]:
         """Return observations of the queries whose calculations have all ended since the last call."""
-        answers = self.queue.poll()
+        try:
+            answers = self.queue.poll()
+        except QueueError as error:
+            raise OracleError(f"the job queue has stopped, nothing is lost: {error}; mend it and resume") from error
         ready = [key for key, (_, _, keys) in self._open.items() if all(job in answers for job in keys)]
         found = []
         for key in ready:
-            query, _, keys = self._open.pop(key)
-            found.append(self._observe(query, keys, [answers[job] for job in keys]))
+            query, plan, keys = self._open.pop(key)
+            found.append(self._observe(query, plan, keys, [answers[job] for job in keys]))
         return found
 
     def running(self) -> Sequence[str]:
@@ -202,19 +227,32 @@ class FormationOracle:
         """Forget the processes; they finish what they do and leave it in the cache."""
         self.queue.close()
 
-    def _observe(self, query: Query, keys: Sequence[str], answers: Sequence[Mapping[str, Any]]) -> Observation:
-        hashes = {"calculations": [key[:16] for key in keys]}
+    def _observe(
+        self, query: Query, plan: Plan, keys: Sequence[str], answers: Sequence[Mapping[str, Any]]
+    ) -> Observation:
+        hashes, price = {"calculations": [key[:16] for key in keys]}, self._price(query, plan, answers)
         failures = [answer["failure"] for answer in answers if "failure" in answer]
         if failures:
-            text = "; ".join(failures)
-            return Observation(query.candidate, query.fidelity, None, None, query.price_eur, text, hashes)
+            return Observation(query.candidate, query.fidelity, None, None, price, "; ".join(failures), hashes)
         compound, *elements = (float(answer["energy_ev_per_atom"]) for answer in answers)
-        value = compound - sum(elements) / len(elements)
+        value = compound - sum(share * energy for share, energy in zip(plan.fractions, elements, strict=True))
         if not math.isfinite(value):
             text = f"the formation energy is {value}"
-            return Observation(query.candidate, query.fidelity, None, None, query.price_eur, text, hashes)
+            return Observation(query.candidate, query.fidelity, None, None, price, text, hashes)
         details = {**self.describe(answers), "reference_energies_ev_per_atom": elements, **hashes}
-        return Observation(query.candidate, query.fidelity, value, None, query.price_eur, None, details)
+        return Observation(query.candidate, query.fidelity, value, None, price, None, details)
+
+    def _price(self, query: Query, plan: Plan, answers: Sequence[Mapping[str, Any]]) -> float:
+        """Return what is paid: with a rate, the core-hours of the calculations that this query has caused.
+
+        A result names the query that caused it, so that each is paid once, whoever was killed meanwhile; what had no
+        result to say so is paid as declared.
+        """
+        if self.rate_eur_per_core_hour is None or any("seconds" not in answer for answer in answers):
+            return query.price_eur
+        caused = [one for job, one in zip(plan.jobs, answers, strict=True) if one.get("payer") == job.payer]
+        core_seconds = sum(answer["seconds"] * answer.get("cores", 1) for answer in caused)
+        return self.rate_eur_per_core_hour * core_seconds / SECONDS_PER_HOUR
 
 
 @dataclass
@@ -276,6 +314,14 @@ def _describe_gpaw(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "volume_factor",
         "settings",
         "gpaw",
+        "setups",
+        "atoms",
+        "electrons",
+        "cores",
+        "moment_collapsed",
+        "retries",
+        "smearing_ev",
+        "node",
     )
     details = {key: answers[0][key] for key in kept if key in answers[0]}
     return details | {"seconds": round(answers[0]["seconds"], 2)}
@@ -283,6 +329,21 @@ def _describe_gpaw(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _queue(context: OracleContext) -> LocalQueue:
     return LocalQueue(context.directory, context.cache, context.workers)
+
+
+def _rate(options: Mapping[str, Any], place: str) -> float | None:
+    rate = options.get("rate_eur_per_core_hour")
+    if rate is not None and (not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate < math.inf):
+        raise CampaignFileError(f"{place}: options.rate_eur_per_core_hour={rate!r}: use a number, EUR per core-hour")
+    return rate
+
+
+def _dft_queue(context: OracleContext) -> JobQueue:
+    """Return the queue that the campaign file asks for; AiiDA is not imported here but in a process of its own."""
+    if context.queue.get("engine", "local") == "local":
+        return _queue(context)
+    need_package("aiida", "queue")
+    return AiidaQueue(context.directory, context.cache, context.workers, settings_from(context.queue))
 
 
 def _elements(context: OracleContext, query: Query) -> list[str]:

@@ -83,6 +83,26 @@ class ComputeSection(_Section):
     cache: str | None = None
 
 
+class QueueSection(_Section):
+    """Table ``[dft.queue]``: who runs DFT jobs; ``aiida`` keeps provenance and reaches SLURM."""
+
+    engine: Literal["local", "aiida"] = "local"
+    computer: Literal["local", "slurm"] = "local"
+    workers: int = Field(default=2, ge=1)
+    in_flight: int = Field(default=4, ge=1)
+    walltime_minutes: int = Field(default=60, ge=1)
+    partition: str | None = None
+    account: str | None = None
+    gres: str | None = None
+    modules: list[str] = Field(default_factory=list)
+
+
+class DftSection(_Section):
+    """Table ``[dft]``: density functional calculations."""
+
+    queue: QueueSection = QueueSection()
+
+
 class FidelitySection(_Section):
     """Table ``[[fidelity]]``: one priced source."""
 
@@ -107,6 +127,7 @@ class CampaignConfig(_Section):
     property: PropertySection
     candidates: CandidatesSection
     compute: ComputeSection = ComputeSection()
+    dft: DftSection = DftSection()
     model: ModelSection = ModelSection()
     fidelity: list[FidelitySection] = Field(min_length=1)
 
@@ -224,6 +245,11 @@ def _inconsistencies(config: CampaignConfig) -> list[tuple[tuple, str]]:
     except CycleError as error:
         found.append((("fidelity",), f"requires go in a circle: {' <- '.join(error.args[1])}; remove one"))
     found += _question_problems(config.campaign) + _model_problems(config) + _property_problems(config)
+    queue = config.dft.queue
+    if queue.computer == "slurm" and queue.engine != "aiida":
+        found.append(
+            (("dft", "queue", "computer"), "computer = 'slurm' is reached by engine = 'aiida'; write that too")
+        )
     return found + (_budget_problems(config) if len(targets) == 1 else [])
 
 
@@ -344,6 +370,7 @@ def _nearest(where: tuple) -> str | None:
         "property": PropertySection,
         "candidates": CandidatesSection,
         "compute": ComputeSection,
+        "dft": QueueSection if "queue" in where[:-1] else DftSection,
         "model": ModelSection,
         "fidelity": FidelitySection,
     }
@@ -358,7 +385,8 @@ def _place(path: Path, text: str, where: tuple) -> str:
     occurrence = next((part for part in where if isinstance(part, int)), 0)
     if not tables:
         return f"{path}"
-    header = re.compile(rf"^\s*\[\[?\s*{re.escape(tables[0])}\s*\]\]?")
+    table = ".".join(tables[:-1] or tables)
+    header = re.compile(rf"^\s*\[\[?\s*{re.escape(table)}\s*\]\]?")
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if header.match(line)]
     if not starts:
@@ -367,7 +395,7 @@ def _place(path: Path, text: str, where: tuple) -> str:
     assignment = re.compile(rf"^\s*{re.escape(tables[-1])}\s*=")
     for number in range(start + 1, len(lines)):
         if assignment.match(lines[number]):
-            return f"{path}:{number + 1}: [{tables[0]}] {tables[-1]}"
-        if re.match(r"^\s*\[", lines[number]) and not lines[number].lstrip().startswith(f"[{tables[0]}."):
+            return f"{path}:{number + 1}: [{table}] {tables[-1]}"
+        if re.match(r"^\s*\[", lines[number]) and not lines[number].lstrip().startswith(f"[{table}."):
             break
-    return f"{path}:{start + 1}: [{tables[0]}]"
+    return f"{path}:{start + 1}: [{table}]"

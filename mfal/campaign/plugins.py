@@ -32,7 +32,7 @@ def build_oracles(config: CampaignConfig, pool: Pool, directory: Path) -> dict[s
     cache = Path(config.compute.cache).expanduser() if config.compute.cache else directory / "cache"
     oracles = {}
     for fidelity in config.ladder.fidelities:
-        context = OracleContext(directory, cache, fidelity, pool, config.compute.workers)
+        context = OracleContext(directory, cache, fidelity, pool, config.compute.workers, config.dft.queue.model_dump())
         try:
             oracle = load_plugin("mfal.oracles", fidelity.oracle)(context)
         except (CampaignFileError, UnknownPluginError) as error:

@@ -7,37 +7,18 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from physics.result_cache import Result, ResultCache, content_hash
+from physics.queue.job import Job
+from physics.queue.register import Register
+from physics.queue.result_cache import Result, ResultCache
 
 ATTEMPTS = 2
 LOG_LINES = 5
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One calculation.
-
-    Attributes:
-        kind: ``package.module:function`` that takes the spec and returns JSON values; or ``package.module:function[]``
-            that takes all specs of a process and returns as many.
-        spec: what to calculate, JSON values; with the kind it is the identity of the job.
-        label: for people.
-    """
-
-    kind: str
-    spec: Mapping[str, Any]
-    label: str
-
-    @property
-    def key(self) -> str:
-        """Content hash of kind and spec."""
-        return content_hash(self.kind, self.spec)
 
 
 @dataclass
@@ -65,14 +46,11 @@ class LocalQueue:
         if workers < 1:
             raise ValueError(f"{workers=} must be at least 1")
         self._jobs_directory = (directory / "jobs").resolve()
-        self._cache = ResultCache(cache.resolve())
+        self._register = Register(ResultCache(cache.resolve()))
         self._workers = workers
         self._limit_seconds = limit_seconds
         self._waiting: deque[list[Job]] = deque()
         self._processes: list[_Process] = []
-        self._open: dict[str, Job] = {}
-        self._started: dict[str, int] = {}
-        self._answers: dict[str, Result] = {}
 
     def submit(self, jobs: Sequence[Job], together: int = 1) -> list[str]:
         """Queue jobs and return their keys at once; known or finished jobs are not queued again.
@@ -81,23 +59,21 @@ class LocalQueue:
             jobs: in order of urgency.
             together: jobs that one process computes, where starting a process is dear.
         """
-        fresh = [job for job in {job.key: job for job in jobs}.values() if not self._known(job)]
-        self._open |= {job.key: job for job in fresh}
+        fresh = self._register.fresh(jobs)
         self._waiting.extend(fresh[i : i + together] for i in range(0, len(fresh), together))
         self._launch()
         return [job.key for job in jobs]
 
     def poll(self) -> dict[str, Result]:
         """Start what can be started and return every answer so far by key; a failure has the key ``failure``."""
-        self._gather()
         ended = [process for process in self._processes if process.handle.poll() is not None]
         self._processes = [process for process in self._processes if process not in ended]
-        if ended:
-            self._gather()  # a result may have been written since the last look
+        for process in self._processes:
+            self._register.unanswered(process.jobs)
         for process in ended:
             self._retry_or_give_up(process)
         self._launch()
-        return dict(self._answers)
+        return dict(self._register.answers)
 
     def running(self) -> list[str]:
         """Describe each process, for people."""
@@ -108,37 +84,21 @@ class LocalQueue:
         self._waiting.clear()
         self._processes.clear()
 
-    def _known(self, job: Job) -> bool:
-        if job.key in self._open or job.key in self._answers:
-            return True
-        result = self._cache.read(job.key)
-        if result is not None:
-            self._answers[job.key] = result
-        return result is not None
-
-    def _gather(self) -> None:
-        for key in list(self._open):
-            result = self._cache.read(key)
-            if result is not None:
-                self._answers[key] = result
-                del self._open[key]
-
     def _launch(self) -> None:
         while self._waiting and len(self._processes) < self._workers:
-            batch = [job for job in self._waiting.popleft() if job.key in self._open]
+            batch = self._register.unanswered(self._waiting.popleft())
             if batch:
                 self._processes.append(self._start(batch))
 
     def _start(self, batch: Sequence[Job]) -> _Process:
-        for job in batch:
-            self._started[job.key] = self._started.get(job.key, 0) + 1
-        name = f"{batch[0].key[:16]}-{len(batch)}-{os.getpid()}-{self._started[batch[0].key]}"
+        self._register.start(batch)
+        name = f"{batch[0].key[:16]}-{len(batch)}-{os.getpid()}-{self._register.started[batch[0].key]}"
         self._jobs_directory.mkdir(parents=True, exist_ok=True)
         listing, log = self._jobs_directory / f"{name}.json", self._jobs_directory / f"{name}.log"
         listing.write_text(json.dumps(self._batch_record(batch)))
         with log.open("w") as stream:
             handle = subprocess.Popen(
-                [sys.executable, "-m", "physics.run_job", str(listing)],
+                [sys.executable, "-m", "physics.queue.run_job", str(listing)],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -149,37 +109,34 @@ class LocalQueue:
 
     def _batch_record(self, batch: Sequence[Job]) -> dict[str, Any]:
         return {
-            "cache": str(self._cache.directory),
+            "cache": str(self._register.cache.directory),
             "slots": str(self._jobs_directory / "slots"),
             "workers": self._workers,
             "limit_seconds": max(1, round(self._limit_seconds)),
-            "jobs": [{"kind": job.kind, "spec": dict(job.spec)} for job in batch],
+            "jobs": [job.record() for job in batch],
         }
 
     def _retry_or_give_up(self, process: _Process) -> None:
-        unanswered = [job for job in process.jobs if job.key in self._open]
+        unanswered = self._register.unanswered(process.jobs)
         if process.handle.returncode == -signal.SIGALRM and unanswered:
             # jobs are computed in order: the first without an answer is the slow one
-            self._give_up(unanswered.pop(0), f"exceeded the limit of {self._limit_seconds:g} s")
+            self._register.give_up(unanswered.pop(0), f"exceeded the limit of {self._limit_seconds:g} s")
         for job in unanswered:
-            if self._started[job.key] < ATTEMPTS:
+            if self._register.started[job.key] < ATTEMPTS:
                 self._waiting.append([job])
             else:
-                self._give_up(job, f"exit status {process.handle.returncode}: {_last_lines(process.log)}")
-
-    def _give_up(self, job: Job, reason: str) -> None:
-        del self._open[job.key]
-        self._answers[job.key] = {"failure": f"{job.label}: {reason}"}
+                reason = f"exit status {process.handle.returncode}: {_last_lines(process.log)}"
+                self._register.give_up(job, reason)
 
     def _describe(self, process: _Process) -> str:
-        left = [job for job in process.jobs if job.key in self._open]
+        left = self._register.unanswered(process.jobs)
         seconds = time.monotonic() - process.started
         done = f" ({len(process.jobs) - len(left) + 1} of {len(process.jobs)})" if len(process.jobs) > 1 else ""
         return f"{left[0].label}{done}, {seconds:.0f} s" if left else ""
 
 
 def _environment() -> dict[str, str]:
-    root = str(Path(__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     search = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
     return os.environ | {"PYTHONPATH": search} | dict.fromkeys(_THREADS, "1")
 

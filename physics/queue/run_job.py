@@ -1,4 +1,4 @@
-"""A worker process: ``python -m physics.run_job BATCH.json`` computes the jobs listed in the file, one after another.
+"""A worker process: ``python -m physics.queue.run_job BATCH.json`` computes the jobs in the file one after another.
 
 Jobs whose kind ends in ``[]`` are computed together: its function takes all their specs and returns as many results.
 
@@ -13,12 +13,12 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from physics.result_cache import Result, ResultCache, lock
+from physics.queue.result_cache import Result, ResultCache, Spec, content_hash, lock
 
 SLOT_POLL_SECONDS = 0.1
 TOGETHER = "[]"  # at the end of a kind
@@ -29,7 +29,8 @@ def main(batch_file: str) -> int:
 
     Args:
         batch_file: JSON with ``cache``, ``slots`` (a folder), ``workers``, ``limit_seconds`` and ``jobs``, each with
-            ``kind`` and ``spec``.
+            ``kind``, ``spec`` and ``payer``. Optional: ``node``, which every result will carry, and ``results``, a
+            file for them.
 
     Returns:
         0 where every job has a result, otherwise 1; tracebacks are on standard error.
@@ -41,6 +42,10 @@ def main(batch_file: str) -> int:
     busy = [job for job in batch["jobs"] if not _attempt(cache, job, batch, wait=False)]
     # what another process was computing is looked at last: usually it has been finished meanwhile
     broken = [job for job in busy if job.get("error") or not _attempt(cache, job, batch, wait=True)]
+    if "results" in batch:
+        keys = [content_hash(job["kind"], job["spec"]) for job in batch["jobs"]]
+        found = {key: result for key in keys if (result := cache.read(key)) is not None}
+        Path(batch["results"]).write_text(json.dumps(found))
     return 1 if broken else 0
 
 
@@ -73,7 +78,13 @@ def _attempt_together(cache: ResultCache, kind: str, batch: Mapping[str, Any]) -
     """Compute at once all jobs of a kind that no other process is computing; each result is stored by itself."""
     jobs = [job for job in batch["jobs"] if job["kind"] == kind]
     try:
-        cache.compute_many(kind, [job["spec"] for job in jobs], lambda specs: _compute(kind, specs, batch))
+        payers = {content_hash(kind, job["spec"]): _payer(job) for job in jobs}
+
+        def compute(specs: Sequence[Spec]) -> list[Result]:
+            found = _compute(kind, specs, batch)
+            return [one | payers[content_hash(kind, spec)] for one, spec in zip(found, specs, strict=True)]
+
+        cache.compute_many(kind, [job["spec"] for job in jobs], compute)
     except Exception:  # then each is tried alone
         traceback.print_exc()
 
@@ -90,16 +101,23 @@ def _attempt(cache: ResultCache, job: dict[str, Any], batch: Mapping[str, Any], 
 def _compute_one(job: Mapping[str, Any], batch: Mapping[str, Any]) -> Result:
     together = job["kind"].endswith(TOGETHER)
     found = _compute(job["kind"], [job["spec"]] if together else job["spec"], batch)
-    return found[0] if together else found
+    return (found[0] if together else found) | _payer(job)
+
+
+def _payer(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a result says of the query that caused it: whoever finds it later has nothing to pay."""
+    return {"payer": job["payer"]} if job.get("payer") else {}
 
 
 def _compute(kind: str, asked: Any, batch: Mapping[str, Any]) -> Any:
     with slot(Path(batch["slots"]), batch["workers"]):
         signal.alarm(int(batch["limit_seconds"]))  # the default action ends the process, also inside compiled code
         try:
-            return resolve(kind)(asked)
+            found = resolve(kind)(asked)
         finally:
             signal.alarm(0)
+    node = {"node": batch["node"]} if "node" in batch else {}
+    return [one | node for one in found] if kind.endswith(TOGETHER) else found | node
 
 
 if __name__ == "__main__":

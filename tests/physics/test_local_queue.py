@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from physics.local_queue import Job, LocalQueue
-from physics.result_cache import ResultCache, content_hash
+from physics.queue.local_queue import Job, LocalQueue
+from physics.queue.result_cache import ResultCache, content_hash
 
 HERE = Path(__file__).parent
 
@@ -185,7 +185,7 @@ _PARENT = """
 import sys, time
 from pathlib import Path
 from test_local_queue import job
-from physics.local_queue import LocalQueue
+from physics.queue.local_queue import LocalQueue
 path = Path(sys.argv[1])
 queue = LocalQueue(path / "campaign", path / "cache", 1)
 queue.submit([job(path, value, seconds=1.0) for value in (1, 2)], together=2)

@@ -9,6 +9,7 @@ from mfal.errors import CampaignFileError, MissingExtraError, OracleError
 from mfal.fidelity import Fidelity
 from mfal.oracle import Oracle, OracleContext, Query, Replayable
 from physics import oracles
+from physics.queue.job import Job
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,9 @@ def test_pool_options_are_checked(options, words):
         ("chgnet", {"prototypes": ["B99"]}, "B99.*B33"),
         ("chgnet", {"prototypes": "B2"}, "list"),
         ("chgnet", {"weights": "1"}, "0.3.0"),
-        ("gpaw", {"settings": "precise"}, "fast.*moderate"),
+        ("gpaw", {"settings": "quick"}, "fast.*moderate"),
+        ("gpaw", {"functional": "B3LYP"}, "LDA.*PBE"),
+        ("gpaw", {"rate_eur_per_core_hour": -1}, "rate_eur_per_core_hour"),
         ("gpaw", {"geometry_from": "mace"}, "requires"),
         ("gpaw", {"relax_volume": 1}, "true or false"),
         ("measured", {"speed": 1}, "speed"),
@@ -133,3 +136,38 @@ def test_failed_calculation_is_a_failed_observation(context, monkeypatch):
     assert found.value is None
     assert found.price_eur == 0.001
     assert "no prototype" in found.failure
+
+
+class Computed:
+    """A queue whose jobs are answered at once, as if the first query that asked had caused them."""
+
+    def __init__(self, seconds):
+        self.seconds, self.answers = seconds, {}
+
+    def submit(self, jobs, together=1):
+        for job in jobs:
+            answer = {"energy_ev_per_atom": -1.0, "seconds": self.seconds, "cores": 2, "payer": job.payer}
+            self.answers.setdefault(job.key, answer)
+        return [job.key for job in jobs]
+
+    def poll(self):
+        return dict(self.answers)
+
+
+def test_core_hours_are_paid_by_the_query_that_caused_them():
+    """Elements are shared: the first compound pays for them, a later driver that finds results pays nothing anew."""
+
+    def plan(query):
+        compound, *elements = (
+            Job("kind", {"what": what}, what, payer=query.key) for what in (query.candidate, "Al", query.candidate[2:])
+        )
+        return oracles.Plan(compound, tuple(elements), (0.5, 0.5))
+
+    def observations(queue, *candidates):
+        oracle = oracles.FormationOracle(queue, plan, lambda answers: {}, False, rate_eur_per_core_hour=0.1)
+        oracle.submit([Query(name, "gpaw", 1.0) for name in candidates])
+        return {item.candidate: item.price_eur for item in oracle.collect()}
+
+    queue = Computed(seconds=1800.0)
+    assert observations(queue, "AlNi", "AlTi") == pytest.approx({"AlNi": 0.3, "AlTi": 0.2})
+    assert observations(queue, "AlTi", "AlFe") == pytest.approx({"AlTi": 0.2, "AlFe": 0.2})

@@ -1,0 +1,34 @@
+"""What can be wrong with a profile and its daemon, each with its remedy. Runs only where the profile is loaded."""
+
+from pathlib import Path
+from typing import Any
+
+from aiida.engine.daemon.client import get_daemon_client
+from aiida.manage import get_manager
+
+from physics.queue.daemon import processes, subscribers
+from physics.queue.repair import forgotten
+
+
+def examine(root: Path) -> dict[str, str]:
+    """Return what was looked at and what is wrong with it; an empty text where nothing is."""
+    runs, workers, lost = get_daemon_client().is_daemon_running, subscribers(root), len(forgotten(root))
+    left = len(processes(root))
+    return {
+        "profile": "",
+        "database": _database(root),
+        "daemon": "" if runs else "does not run; it starts with the next job, or by: mfal queue start",
+        "workers": "none has subscribed; type mfal queue stop, then mfal queue start" if runs and not workers else "",
+        "left over": f"{left} processes of a killed daemon; type mfal queue stop" if left and not runs else "",
+        "forgotten": f"{lost} batches without a task; they are revived while the campaign runs" if lost else "",
+    }
+
+
+def _database(root: Path) -> str:
+    storage: Any = get_manager().get_profile_storage()
+    session = storage.get_session()
+    if session.get_bind().dialect.name != "sqlite":
+        return ""
+    (found,) = session.connection().exec_driver_sql("PRAGMA quick_check").fetchone()
+    remedy = f"move {root} away: results are in the cache, and the next run makes a new profile"
+    return "" if found == "ok" else f"{found}; {remedy}"
