@@ -24,26 +24,11 @@ from physics.queue.client import QueueError
 from physics.queue.job import Job, JobQueue
 from physics.queue.local_queue import LocalQueue
 from physics.queue.settings import settings_from
+from physics.thermodynamics.formation_energy import FormationPlan, formation_energy
 
 SECONDS_PER_HOUR = 3600.0
 Describer = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The jobs of a query: the compound, then its elements with their atomic fractions."""
-
-    compound: Job
-    elements: tuple[Job, ...]
-    fractions: tuple[float, ...]
-
-    @property
-    def jobs(self) -> tuple[Job, ...]:
-        """Return all, the compound first."""
-        return self.compound, *self.elements
-
-
-Planner = Callable[[Query], Plan]
+Planner = Callable[[Query], FormationPlan]
 
 
 def measured_intermetallics(options: Mapping[str, Any]) -> Pool:
@@ -99,14 +84,14 @@ def chgnet(context: OracleContext) -> "FormationOracle":
 
     kind = "physics.mlip.formation:chgnet_jobs[]"
 
-    def plan(query: Query) -> Plan:
+    def plan(query: Query) -> FormationPlan:
         elements = _elements(context, query)
         references = tuple(
             Job(kind, {"element": symbol, **common}, f"{query.fidelity} element {symbol}") for symbol in elements
         )
         compound = {"elements": elements, "prototypes": prototypes, **common}
         equal = (1 / len(elements),) * len(elements)
-        return Plan(Job(kind, compound, f"{query.fidelity} {query.candidate}"), references, equal)
+        return FormationPlan(Job(kind, compound, f"{query.fidelity} {query.candidate}"), references, equal)
 
     return FormationOracle(_queue(context), plan, _describe_chgnet, together=True)
 
@@ -144,14 +129,12 @@ def gpaw(context: OracleContext) -> "FormationOracle":
         raise CampaignFileError(f"{place}: options.functional={functional!r}: {error}") from error
     versions = {"gpaw": version("gpaw"), "setups": version("gpaw-data")}
 
-    def plan(query: Query) -> Plan:
+    def plan(query: Query) -> FormationPlan:
         structure = query.known.get(geometry_from, {}).get("structure")
         if structure is None:
             raise OracleError(f"{query.key} has no structure from {geometry_from=}: ask that fidelity first")
-        found = formation_plan(structure, protocol, functional, relax_volume, versions)
         payer = f"{context.directory.resolve()} {query.key}" if rate is not None else ""
-        compound, *elements = (Job(job.kind, job.spec, f"{query.fidelity} {job.label}", payer) for job in found.jobs)
-        return Plan(compound, tuple(elements), found.fractions)
+        return formation_plan(structure, protocol, functional, relax_volume, versions, payer)
 
     return FormationOracle(_dft_queue(context), plan, _describe_gpaw, together=False, rate_eur_per_core_hour=rate)
 
@@ -186,7 +169,7 @@ class FormationOracle:
     describe: Describer
     together: bool
     rate_eur_per_core_hour: float | None = None
-    _open: dict[str, tuple[Query, Plan, tuple[str, ...]]] = field(default_factory=dict)
+    _open: dict[str, tuple[Query, FormationPlan, tuple[str, ...]]] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
 
     def submit(self, queries: Sequence[Query]) -> Sequence[JobId]:
@@ -228,21 +211,21 @@ class FormationOracle:
         self.queue.close()
 
     def _observe(
-        self, query: Query, plan: Plan, keys: Sequence[str], answers: Sequence[Mapping[str, Any]]
+        self, query: Query, plan: FormationPlan, keys: Sequence[str], answers: Sequence[Mapping[str, Any]]
     ) -> Observation:
         hashes, price = {"calculations": [key[:16] for key in keys]}, self._price(query, plan, answers)
         failures = [answer["failure"] for answer in answers if "failure" in answer]
         if failures:
             return Observation(query.candidate, query.fidelity, None, None, price, "; ".join(failures), hashes)
-        compound, *elements = (float(answer["energy_ev_per_atom"]) for answer in answers)
-        value = compound - sum(share * energy for share, energy in zip(plan.fractions, elements, strict=True))
+        value = formation_energy(plan, answers)
         if not math.isfinite(value):
             text = f"the formation energy is {value}"
             return Observation(query.candidate, query.fidelity, None, None, price, text, hashes)
+        elements = [float(answer["energy_ev_per_atom"]) for answer in answers[1:]]
         details = {**self.describe(answers), "reference_energies_ev_per_atom": elements, **hashes}
         return Observation(query.candidate, query.fidelity, value, None, price, None, details)
 
-    def _price(self, query: Query, plan: Plan, answers: Sequence[Mapping[str, Any]]) -> float:
+    def _price(self, query: Query, plan: FormationPlan, answers: Sequence[Mapping[str, Any]]) -> float:
         """Return what is paid: with a rate, the core-hours of the calculations that this query has caused.
 
         A result names the query that caused it, so that each is paid once, whoever was killed meanwhile; what had no

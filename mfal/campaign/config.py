@@ -137,18 +137,11 @@ class CampaignConfig(_Section):
         """The fidelities as the decision core sees them."""
         rungs = [
             Fidelity(
-                s.name,
-                s.oracle,
-                s.price_eur,
-                s.latency_hours,
-                s.capacity,
-                s.noise_sd,
-                s.limit,
-                tuple(s.requires),
+                s.name, s.oracle, s.price_eur, s.latency_hours, s.capacity, s.noise_sd, s.limit, tuple(s.requires),
                 s.options,
             )
             for s in self.fidelity
-        ]
+        ]  # fmt: skip
         target = next(s.name for s in self.fidelity if s.target)
         return Ladder(self.property.name, self.property.unit, rungs, target)
 

@@ -10,6 +10,7 @@ from mfal.fidelity import Fidelity
 from mfal.oracle import Oracle, OracleContext, Query, Replayable
 from physics import oracles
 from physics.queue.job import Job
+from physics.thermodynamics.formation_energy import FormationPlan
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_core_hours_are_paid_by_the_query_that_caused_them():
         compound, *elements = (
             Job("kind", {"what": what}, what, payer=query.key) for what in (query.candidate, "Al", query.candidate[2:])
         )
-        return oracles.Plan(compound, tuple(elements), (0.5, 0.5))
+        return FormationPlan(compound, tuple(elements), (0.5, 0.5))
 
     def observations(queue, *candidates):
         oracle = oracles.FormationOracle(queue, plan, lambda answers: {}, False, rate_eur_per_core_hour=0.1)
