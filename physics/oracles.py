@@ -1,8 +1,9 @@
 """The entry points: a pool of measured intermetallics; CHGNet, GPAW and replayed measurements as oracles of mfal."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -13,22 +14,22 @@ from mfal.oracle import JobId, Observation, OracleContext, Query, need_package
 from mfal.space.features import composition_descriptors
 from mfal.space.pool import Pool
 from physics.dft.errors import MissingLibxcError
-from physics.dft.formation import formation_plan
+from physics.dft.formation import SINGLE_POINT, formation_plan
+from physics.dft.prices import learnt
 from physics.dft.settings import FUNCTIONALS, SETTINGS, require_functional
 from physics.experiment.replay import MeasuredCompound, measured_compounds
+from physics.formation_oracle import FormationOracle, RefusedQueryError
 from physics.mlip import formation
 from physics.mlip.weights import RELEASES
 from physics.prototypes import PLAUSIBLE, PROTOTYPES
 from physics.queue.aiida_queue import AiidaQueue
-from physics.queue.client import QueueError
 from physics.queue.job import Job, JobQueue
-from physics.queue.local_queue import LocalQueue
+from physics.queue.local_queue import LIMIT_SECONDS, LocalQueue
+from physics.queue.result_cache import ResultCache
 from physics.queue.settings import settings_from
-from physics.thermodynamics.formation_energy import FormationPlan, formation_energy
+from physics.thermodynamics.formation_energy import FormationPlan
 
-SECONDS_PER_HOUR = 3600.0
-Describer = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
-Planner = Callable[[Query], FormationPlan]
+PAST_JOBS = 500  # that prices are learnt from
 
 
 def measured_intermetallics(options: Mapping[str, Any]) -> Pool:
@@ -128,13 +129,22 @@ def gpaw(context: OracleContext) -> "FormationOracle":
     except MissingLibxcError as error:
         raise CampaignFileError(f"{place}: options.functional={functional!r}: {error}") from error
     versions = {"gpaw": version("gpaw"), "setups": version("gpaw-data")}
+    limit_seconds = _limit_seconds(context)
+    costs = cache(lambda: learnt(ResultCache(context.cache).latest(SINGLE_POINT, PAST_JOBS)))
 
     def plan(query: Query) -> FormationPlan:
         structure = query.known.get(geometry_from, {}).get("structure")
         if structure is None:
             raise OracleError(f"{query.key} has no structure from {geometry_from=}: ask that fidelity first")
         payer = f"{context.directory.resolve()} {query.key}" if rate is not None else ""
-        return formation_plan(structure, protocol, functional, relax_volume, versions, payer)
+        found = formation_plan(structure, protocol, functional, relax_volume, versions, payer)
+        seconds = costs().seconds(found.compound.spec)
+        if seconds > limit_seconds:
+            raise RefusedQueryError(
+                f"{query.candidate} would take about {seconds:.3g} s, more than the {limit_seconds:.3g} s that a job "
+                "may: raise [dft.queue] walltime_minutes, or take coarser settings"
+            )
+        return found
 
     return FormationOracle(_dft_queue(context), plan, _describe_gpaw, together=False, rate_eur_per_core_hour=rate)
 
@@ -150,92 +160,6 @@ def measured(context: OracleContext) -> "ReplayOracle":
     need_package("pymatgen", "mlip")
     wanted = set(context.pool.ids)
     return ReplayOracle({item.formula: item for item in measured_compounds() if item.formula in wanted})
-
-
-@dataclass
-class FormationOracle:
-    """Turns total energies of a compound and its elements, each a job of a queue, into formation energies.
-
-    Attributes:
-        queue: computes the jobs.
-        plan: the jobs of a query, the compound first.
-        describe: details of an observation from the jobs' answers.
-        together: one process answers all that is submitted at once, because it computes whole pools together.
-        rate_eur_per_core_hour: what computing costs; None where the price of a query is what is paid.
-    """
-
-    queue: JobQueue
-    plan: Planner
-    describe: Describer
-    together: bool
-    rate_eur_per_core_hour: float | None = None
-    _open: dict[str, tuple[Query, FormationPlan, tuple[str, ...]]] = field(default_factory=dict)
-    _seen: set[str] = field(default_factory=set)
-
-    def submit(self, queries: Sequence[Query]) -> Sequence[JobId]:
-        """Queue the calculations of the queries that are new to this oracle and return at once.
-
-        Raises:
-            OracleError: a query lacks the geometry that it needs.
-        """
-        fresh = [query for query in queries if query.key not in self._seen]
-        plans = {query.key: self.plan(query) for query in fresh}
-        self._seen |= set(plans)
-        for query in fresh:
-            plan = plans[query.key]
-            self._open[query.key] = (query, plan, tuple(job.key for job in plan.jobs))
-        jobs = {job.key: job for plan in reversed(plans.values()) for job in plan.jobs}  # the first query pays
-        jobs = {job.key: jobs[job.key] for plan in plans.values() for job in (*plan.elements, plan.compound)}
-        self.queue.submit(list(jobs.values()), together=max(1, len(jobs)) if self.together else 1)
-        return [query.key for query in queries]
-
-    def collect(self) -> Sequence[Observation]:
-        """Return observations of the queries whose calculations have all ended since the last call."""
-        try:
-            answers = self.queue.poll()
-        except QueueError as error:
-            raise OracleError(f"the job queue has stopped, nothing is lost: {error}; mend it and resume") from error
-        ready = [key for key, (_, _, keys) in self._open.items() if all(job in answers for job in keys)]
-        found = []
-        for key in ready:
-            query, plan, keys = self._open.pop(key)
-            found.append(self._observe(query, plan, keys, [answers[job] for job in keys]))
-        return found
-
-    def running(self) -> Sequence[str]:
-        """Describe the processes at work."""
-        return self.queue.running()
-
-    def close(self) -> None:
-        """Forget the processes; they finish what they do and leave it in the cache."""
-        self.queue.close()
-
-    def _observe(
-        self, query: Query, plan: FormationPlan, keys: Sequence[str], answers: Sequence[Mapping[str, Any]]
-    ) -> Observation:
-        hashes, price = {"calculations": [key[:16] for key in keys]}, self._price(query, plan, answers)
-        failures = [answer["failure"] for answer in answers if "failure" in answer]
-        if failures:
-            return Observation(query.candidate, query.fidelity, None, None, price, "; ".join(failures), hashes)
-        value = formation_energy(plan, answers)
-        if not math.isfinite(value):
-            text = f"the formation energy is {value}"
-            return Observation(query.candidate, query.fidelity, None, None, price, text, hashes)
-        elements = [float(answer["energy_ev_per_atom"]) for answer in answers[1:]]
-        details = {**self.describe(answers), "reference_energies_ev_per_atom": elements, **hashes}
-        return Observation(query.candidate, query.fidelity, value, None, price, None, details)
-
-    def _price(self, query: Query, plan: FormationPlan, answers: Sequence[Mapping[str, Any]]) -> float:
-        """Return what is paid: with a rate, the core-hours of the calculations that this query has caused.
-
-        A result names the query that caused it, so that each is paid once, whoever was killed meanwhile; what had no
-        result to say so is paid as declared.
-        """
-        if self.rate_eur_per_core_hour is None or any("seconds" not in answer for answer in answers):
-            return query.price_eur
-        caused = [one for job, one in zip(plan.jobs, answers, strict=True) if one.get("payer") == job.payer]
-        core_seconds = sum(answer["seconds"] * answer.get("cores", 1) for answer in caused)
-        return self.rate_eur_per_core_hour * core_seconds / SECONDS_PER_HOUR
 
 
 @dataclass
@@ -312,6 +236,13 @@ def _describe_gpaw(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _queue(context: OracleContext) -> LocalQueue:
     return LocalQueue(context.directory, context.cache, context.workers)
+
+
+def _limit_seconds(context: OracleContext) -> float:
+    """Return how long a job may compute: AiiDA's batches have a walltime, worker processes their alarm."""
+    if context.queue.get("engine", "local") == "local":
+        return LIMIT_SECONDS
+    return min(LIMIT_SECONDS, float(settings_from(context.queue).walltime_seconds))
 
 
 def _rate(options: Mapping[str, Any], place: str) -> float | None:

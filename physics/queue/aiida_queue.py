@@ -9,6 +9,7 @@ from pathlib import Path
 
 from physics.queue.client import Bridge, QueueError
 from physics.queue.job import Job
+from physics.queue.local_queue import LIMIT_SECONDS
 from physics.queue.register import Register
 from physics.queue.result_cache import Result, ResultCache
 from physics.queue.settings import QueueSettings
@@ -40,7 +41,7 @@ class AiidaQueue:
     """
 
     def __init__(
-        self, directory: Path, cache: Path, workers: int, settings: QueueSettings, limit_seconds: float = 1800.0
+        self, directory: Path, cache: Path, workers: int, settings: QueueSettings, limit_seconds: float = LIMIT_SECONDS
     ):
         self._directory = directory.resolve()
         self._bridge = Bridge(self._directory / "aiida", settings)

@@ -17,6 +17,7 @@ from physics.queue.register import Register
 from physics.queue.result_cache import Result, ResultCache
 
 ATTEMPTS = 2
+LIMIT_SECONDS = 1800.0  # of one job
 LOG_LINES = 5
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -42,7 +43,7 @@ class LocalQueue:
         limit_seconds: time that one job may compute.
     """
 
-    def __init__(self, directory: Path, cache: Path, workers: int, limit_seconds: float = 1800.0):
+    def __init__(self, directory: Path, cache: Path, workers: int, limit_seconds: float = LIMIT_SECONDS):
         if workers < 1:
             raise ValueError(f"{workers=} must be at least 1")
         self._jobs_directory = (directory / "jobs").resolve()

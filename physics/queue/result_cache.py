@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import hashlib
+import heapq
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,6 +66,12 @@ class ResultCache:
         os.replace(temporary, path)
         _sync_directory(path.parent)
 
+    def latest(self, kind: str, most: int) -> list[tuple[Spec, Result]]:
+        """Return specs and results of a kind among the `most` files that were written last."""
+        paths = heapq.nlargest(most, self.directory.glob("??/*.json"), key=lambda path: path.stat().st_mtime)
+        found = (_record(path) for path in paths)
+        return [(record["spec"], record["result"]) for record in found if record.get("kind") == kind]
+
     def compute_once(self, kind: str, spec: Spec, compute: Callable[[], Result], wait: bool = True) -> Result | None:
         """Return the stored result, or compute and store it while no other process can.
 
@@ -110,6 +117,13 @@ def lock(descriptor: int, wait: bool) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):  # moved meanwhile, or damaged
+        return {}
 
 
 class _DamagedError(Exception):

@@ -9,6 +9,7 @@ from mfal.errors import CampaignFileError, MissingExtraError, OracleError
 from mfal.fidelity import Fidelity
 from mfal.oracle import Oracle, OracleContext, Query, Replayable
 from physics import oracles
+from physics.formation_oracle import FormationOracle
 from physics.queue.job import Job
 from physics.thermodynamics.formation_energy import FormationPlan
 
@@ -165,7 +166,7 @@ def test_core_hours_are_paid_by_the_query_that_caused_them():
         return FormationPlan(compound, tuple(elements), (0.5, 0.5))
 
     def observations(queue, *candidates):
-        oracle = oracles.FormationOracle(queue, plan, lambda answers: {}, False, rate_eur_per_core_hour=0.1)
+        oracle = FormationOracle(queue, plan, lambda answers: {}, False, rate_eur_per_core_hour=0.1)
         oracle.submit([Query(name, "gpaw", 1.0) for name in candidates])
         return {item.candidate: item.price_eur for item in oracle.collect()}
 
