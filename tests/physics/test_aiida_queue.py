@@ -111,9 +111,9 @@ def test_a_damaged_profile_is_told_and_loses_nothing(folder):
     path.write_text(good)
     shutil.rmtree(folder / "campaign")
     again = queue_in(folder)
-    known = job(folder, 1)
+    known = job(folder, 5, "die_first")
     again.submit([known])  # from the cache: no profile is made for it
-    assert again.poll()[known.key]["value"] == 1 and not (folder / "campaign").exists()
+    assert again.poll()[known.key]["value"] == 5 and not (folder / "campaign").exists()
     again.close()
 
 
