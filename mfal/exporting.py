@@ -13,9 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 import pandas as pd
 
 from mfal.campaign.config import CampaignConfig
-from mfal.campaign.record import LEDGER, recorded_observation
-from mfal.errors import LedgerError, MfalError
-from mfal.ledger import Event, read_events
+from mfal.campaign.record import campaign_events, recorded_observation
+from mfal.errors import MfalError
+from mfal.ledger import Event
 from mfal.ledger.event import EventKind, canonical_json
 from mfal.ledger.place import sync_directory
 from mfal.oracle import Observation, need_package
@@ -135,13 +135,11 @@ def read_request(directory: Path, output: Path, cache: Path | None = None) -> Ex
         LedgerError: there is no campaign, or its ledger does not verify.
         ExportError: the folder of finished calculations was named and does not exist.
     """
-    events = read_events(directory) if (directory / LEDGER).exists() else []
-    if not events:
-        raise LedgerError(f"{directory} holds no campaign; start one with: mfal run FILE --directory {directory}")
+    events = campaign_events(directory)
     config = CampaignConfig.model_validate(events[0].payload["config"])
     if cache is not None and not cache.is_dir():
         raise ExportError(f"--cache {cache} is no folder; name the one with the finished calculations")
-    found = cache or (Path(config.compute.cache).expanduser() if config.compute.cache else directory / "cache")
+    found = cache or config.compute.folder(directory)
     head, what = config.campaign.name, config.property
     return ExportRequest(head, what.name, what.unit, events[-1].hash, _entries(events), found, output)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from mfal.exporting import Entry, ExportError, ExportReport, ExportRequest, need_suffix
 from mfal.oracle import need_package
-from physics.documents.calculation import NAME_DIGITS, Calculation, Link, Missing, calculations, recorded_structure
+from physics.documents.calculation import Calculation, Link, Missing, calculations, recorded_structure
+from physics.queue.result_cache import NAME_DIGITS
 
 if TYPE_CHECKING:
     from physics.documents.ase_database import Row

@@ -9,6 +9,7 @@ from mfal.errors import OracleError
 from mfal.oracle import JobId, Observation, Query
 from physics.queue.client import QueueError
 from physics.queue.job import JobQueue
+from physics.queue.result_cache import NAME_DIGITS
 from physics.thermodynamics.formation_energy import FormationPlan, formation_energy
 
 SECONDS_PER_HOUR = 3600.0
@@ -85,7 +86,7 @@ class FormationOracle:
     def _observe(
         self, query: Query, plan: FormationPlan, keys: Sequence[str], answers: Sequence[Mapping[str, Any]]
     ) -> Observation:
-        hashes, price = {"calculations": [key[:16] for key in keys]}, self._price(query, plan, answers)
+        hashes, price = {"calculations": [key[:NAME_DIGITS] for key in keys]}, self._price(query, plan, answers)
         failures = [answer["failure"] for answer in answers if "failure" in answer]
         if failures:
             return Observation(query.candidate, query.fidelity, None, None, price, "; ".join(failures), hashes)

@@ -4,10 +4,10 @@ import builtins
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -81,6 +81,10 @@ class ComputeSection(_Section):
 
     workers: int = Field(default=2, ge=1)
     cache: str | None = None
+
+    def folder(self, directory: Path) -> Path:
+        """Return the folder of finished calculations of a campaign in `directory`."""
+        return Path(self.cache).expanduser() if self.cache else directory / "cache"
 
 
 class QueueSection(_Section):
@@ -358,16 +362,11 @@ def _explain(error: Any, path: Path, text: str) -> str:
 
 
 def _nearest(where: tuple) -> str | None:
-    sections: dict[str, type[BaseModel]] = {
-        "campaign": CampaignSection,
-        "property": PropertySection,
-        "candidates": CandidatesSection,
-        "compute": ComputeSection,
-        "dft": QueueSection if "queue" in where[:-1] else DftSection,
-        "model": ModelSection,
-        "fidelity": FidelitySection,
-    }
-    known: Sequence[str] = [*sections, "fast"] if len(where) == 1 else list(sections[str(where[0])].model_fields)
+    model: Any = CampaignConfig
+    for key in (part for part in where[:-1] if isinstance(part, str)):
+        kind = model.model_fields[key].annotation
+        model = (get_args(kind) or (kind,))[0]  # of a list, what it holds
+    known = [*model.model_fields, *(["fast"] if len(where) == 1 else [])]
     close = difflib.get_close_matches(str(where[-1]), known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
 

@@ -16,7 +16,7 @@ from mfal.campaign.config import CampaignConfig
 from mfal.campaign.history import Progress, Rules
 from mfal.campaign.plugins import build_oracles, fingerprint
 from mfal.campaign.policy import Outcome
-from mfal.campaign.record import LEDGER, stuck_fidelities
+from mfal.campaign.record import LEDGER, campaign_events, stuck_fidelities
 from mfal.campaign.schedule import next_landing
 from mfal.errors import LedgerError, OracleError
 from mfal.ledger.event import EventKind
@@ -80,8 +80,7 @@ class Campaign:
         Raises:
             LedgerError: there is none, or its pool is not the one it was started with.
         """
-        if not (directory / LEDGER).exists() or not read_events(directory):
-            raise LedgerError(f"{directory} holds no campaign; start one with: mfal run FILE --directory {directory}")
+        campaign_events(directory)  # before the lock is taken
         ledger = Ledger.open(directory / LEDGER)
         events = ledger.events()
         config, rules = recorded_rules(events[0].payload)

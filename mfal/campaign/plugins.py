@@ -29,7 +29,7 @@ def build_pool(config: CampaignConfig) -> Pool:
 
 def build_oracles(config: CampaignConfig, pool: Pool, directory: Path) -> dict[str, Oracle]:
     """Return one oracle per fidelity; missing packages and wrong options surface here, before money is spent."""
-    cache = Path(config.compute.cache).expanduser() if config.compute.cache else directory / "cache"
+    cache = config.compute.folder(directory)
     oracles = {}
     for fidelity in config.ladder.fidelities:
         context = OracleContext(directory, cache, fidelity, pool, config.compute.workers, config.dft.queue.model_dump())

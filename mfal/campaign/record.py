@@ -1,13 +1,28 @@
 """What a ledger's events say without running any numerics."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from mfal.errors import LedgerError
 from mfal.ledger.event import Event, EventKind
 from mfal.ledger.replay import observation_from_payload
+from mfal.ledger.store import read_events
 from mfal.oracle import Observation
 
 LEDGER = "ledger.sqlite"
+
+
+def campaign_events(directory: Path) -> list[Event]:
+    """Return the events of a campaign, without taking the writer's lock.
+
+    Raises:
+        LedgerError: there is no campaign, or its ledger does not verify.
+    """
+    events = read_events(directory) if (directory / LEDGER).exists() else []
+    if not events:
+        raise LedgerError(f"{directory} holds no campaign; start one with: mfal run FILE --directory {directory}")
+    return events
 
 
 def recorded_observation(payload: Mapping[str, Any]) -> Observation:

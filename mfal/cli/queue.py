@@ -19,10 +19,10 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 def command(options: argparse.Namespace) -> int:
     """Do it, and say what is the case; return 1 where something is wrong."""
     from mfal.campaign.config import CampaignConfig
-    from mfal.ledger import read_events
+    from mfal.campaign.record import campaign_events
     from mfal.oracle import load_plugin
 
-    config = CampaignConfig.model_validate(read_events(options.directory)[0].payload["config"])
+    config = CampaignConfig.model_validate(campaign_events(options.directory)[0].payload["config"])
     engine = config.dft.queue.engine
     if engine == "local":
         print("engine = 'local': worker processes of the campaign itself, nothing to start or stop")

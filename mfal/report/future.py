@@ -13,9 +13,8 @@ from mfal.campaign.build import build_rules, recorded_rules
 from mfal.campaign.config import CampaignConfig, load
 from mfal.campaign.goal import Goal, goal, worth_of_success
 from mfal.campaign.history import Rules, fold
-from mfal.campaign.record import LEDGER
-from mfal.errors import LedgerError, MissingExtraError
-from mfal.ledger import read_events
+from mfal.campaign.record import campaign_events
+from mfal.errors import MissingExtraError
 from mfal.whatif.bands import (
     best_by_budget,
     chances,
@@ -257,9 +256,7 @@ def _from_file(file: Path) -> tuple[CampaignConfig, Rules, Start]:
 
 
 def _from_ledger(directory: Path) -> tuple[CampaignConfig, Rules, Start]:
-    events = read_events(directory) if (directory / LEDGER).exists() else []
-    if not events:
-        raise LedgerError(f"{directory} holds no campaign; start one with: mfal run FILE --directory {directory}")
+    events = campaign_events(directory)
     config, rules = recorded_rules(events[0].payload)
     return config, rules, begin(rules, fold(rules, events))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from mfal.campaign.config import CampaignConfig
 from mfal.campaign.plugins import build_oracles, build_pool
-from mfal.campaign.record import LEDGER
-from mfal.errors import LedgerError, MissingExtraError
-from mfal.ledger import Event, read_events
+from mfal.campaign.record import campaign_events
+from mfal.errors import MissingExtraError
+from mfal.ledger import Event
 from mfal.oracle import Replayable
 from mfal.report.summary import Summary, summarise
 from mfal.space.pool import Pool
@@ -44,9 +44,7 @@ def read_campaign(directory: Path) -> Reading:
     Raises:
         LedgerError: there is no campaign, or its ledger does not verify.
     """
-    events = read_events(directory) if (directory / LEDGER).exists() else []
-    if not events:
-        raise LedgerError(f"{directory} holds no campaign; start one with: mfal run FILE --directory {directory}")
+    events = campaign_events(directory)
     config = CampaignConfig.model_validate(events[0].payload["config"])
     pool = _pool(config)
     truth = None if pool is None else _truth(config, pool, directory)

@@ -90,27 +90,12 @@ def single_point(atoms: "Atoms", settings: DFTSettings, request: Request = DEFAU
     reason = refuse(atoms, settings, tried[0].moments_mub is not None)
     kpoints = None if reason else request.kpoints or kpoint_counts(atoms, settings.k_length_a)
     found = {"failure": reason} if kpoints is None else _believed(atoms, settings, kpoints, tried, request)
-    return found | {
-        "settings": settings.record(),
-        "kpoints": None if kpoints is None else list(kpoints),
-        "atoms": len(atoms),
-        "electrons": valence_electrons(atoms, settings.functional),
-        "cores": cores(),
-        "seconds": time.perf_counter() - started,
-    }
+    return found | _account(atoms, settings, kpoints, time.perf_counter() - started)
 
 
 def unpaid(atoms: "Atoms", settings: DFTSettings, reason: str) -> dict[str, Any]:
     """Return the answer of a job that was refused before anything was calculated."""
-    return {
-        "failure": reason,
-        "settings": settings.record(),
-        "kpoints": None,
-        "atoms": len(atoms),
-        "electrons": valence_electrons(atoms, settings.functional),
-        "cores": cores(),
-        "seconds": 0.0,
-    }
+    return {"failure": reason} | _account(atoms, settings, None, 0.0)
 
 
 def on_mesh_of(atoms: "Atoms", settings: DFTSettings, request: Request) -> Request:
@@ -127,6 +112,20 @@ def forces_and_stress(calculator: Any) -> dict[str, Any]:
 
     stress = voigt_6_to_full_3x3_stress(calculator.get_stress(calculator.atoms)) / GPa
     return {"forces_ev_per_a": calculator.get_forces(calculator.atoms).tolist(), "stress_gpa": stress.tolist()}
+
+
+def _account(
+    atoms: "Atoms", settings: DFTSettings, kpoints: tuple[int, int, int] | None, seconds: float
+) -> dict[str, Any]:
+    """Return what every answer says, refused ones included: what it was, and what its price depends on."""
+    return {
+        "settings": settings.record(),
+        "kpoints": None if kpoints is None else list(kpoints),
+        "atoms": len(atoms),
+        "electrons": valence_electrons(atoms, settings.functional),
+        "cores": cores(),
+        "seconds": seconds,
+    }
 
 
 def _believed(

@@ -1,16 +1,13 @@
-"""The job of one GPAW calculation; the names that other packages use."""
+"""The job of one GPAW calculation, and what the spec of every job may ask."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from physics.dft.calculation import Observe, Request, nothing_more, single_point
 from physics.dft.magnetism import TOLERANCE_MUB
-from physics.dft.mesh import kpoint_counts
 from physics.dft.settings import settings_of
 from physics.dft.volume import relax_volume
 from physics.prototypes import from_record
-
-__all__ = ["REVISION", "kpoint_counts", "request_of", "single_point", "single_point_job"]
 
 REVISION = 2  # part of the content hash: raise it whenever this package's answers change
 

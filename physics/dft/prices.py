@@ -68,5 +68,6 @@ def work_of(spec: Mapping[str, Any]) -> float:
 
 def _rate(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> float | None:
     seconds = float(answer.get("seconds", 0.0)) * float(answer.get("cores", 1)) - START_SECONDS
-    work = 0.0 if "failure" in answer or spec.get("relax_volume") else work_of(spec)
+    told = {**spec, "kpoints": answer.get("kpoints")}  # the search for a mesh takes longer than all else here
+    work = 0.0 if "failure" in answer or spec.get("relax_volume") else work_of(told)
     return seconds / work if work and seconds > 0 else None

@@ -1,6 +1,5 @@
 """Finished calculations as they were stored, read the same way whatever computed them; nothing is written."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physics.prototypes import from_record
-from physics.queue.result_cache import content_hash
+from physics.queue.result_cache import NAME_DIGITS, content_hash, digest
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -24,7 +23,6 @@ CODES = {
     "physics.mlip.formation": ("CHGNet", "chgnet"),
 }
 CALCULATORS = {"abinit": "ABINIT", "emt": "EMT", "espresso": "Quantum ESPRESSO"}  # ASE's names of further codes
-NAME_DIGITS = 16  # of a content hash; as many as an observation's details hold
 # Kilobar per unit of stored stresses. emmet keeps VASP's sign, positive where the crystal is compressed.
 _KBAR = {"stress_gpa": -10.0, "stress_ev_per_a3": -1602.176634}
 _INPUT_KEYS = frozenset({"structure", "element", "elements", "setups", "settings"})
@@ -217,8 +215,7 @@ def _read(file: Path) -> Calculation:
     """
     record = json.loads(file.read_bytes())
     kind, spec, result = record["kind"], record["spec"], record["result"]
-    digest = hashlib.sha256(json.dumps(result, sort_keys=True, allow_nan=False).encode()).hexdigest()
-    if not file.stem == record["key"] == content_hash(kind, spec) or digest != record["sha256"]:
+    if not file.stem == record["key"] == content_hash(kind, spec) or digest(result) != record["sha256"]:
         raise ValueError("its hash does not match; the next campaign that needs it computes it again")
     return Calculation(record["key"], kind, spec, result, datetime.fromtimestamp(file.stat().st_mtime, UTC))
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from physics.queue.client import Bridge, QueueError
 from physics.queue.job import Job
@@ -85,7 +86,8 @@ class AiidaQueue:
     def running(self) -> list[str]:
         """Describe each batch that AiiDA has, for people."""
         with self._lock:
-            return [line for batch in self._flights.values() if (line := self._describe(batch))]
+            lines = [self._register.describe(batch.jobs, batch.started) for batch in self._flights.values()]
+        return [line for line in lines if line]
 
     def close(self) -> None:
         """Let go of AiiDA; it goes on with what it has, and a later submit finds the results. Idle, it is stopped."""
@@ -157,17 +159,6 @@ class AiidaQueue:
         first = jobs[0]
         return f"{first.key[:32]}-{len(jobs)}-{self._register.started[first.key]}"
 
-    def _record(self, jobs: Sequence[Job]) -> dict[str, object]:
-        return {
-            "cache": str(self._register.cache.directory),
-            "slots": str(self._directory / "jobs" / "slots"),
-            "workers": self._workers,
-            "limit_seconds": max(1, round(self._limit_seconds)),
-            "jobs": [job.record() for job in jobs],
-        }
-
-    def _describe(self, batch: _Batch) -> str:
-        left = self._register.unanswered(batch.jobs)
-        seconds = time.monotonic() - batch.started
-        done = f" ({len(batch.jobs) - len(left) + 1} of {len(batch.jobs)})" if len(batch.jobs) > 1 else ""
-        return f"{left[0].label}{done}, {seconds:.0f} s" if left else ""
+    def _record(self, jobs: Sequence[Job]) -> dict[str, Any]:
+        slots = self._directory / "jobs" / "slots"  # those of the local queue on the same directory
+        return self._register.record(jobs, slots, self._workers, self._limit_seconds)

@@ -16,10 +16,10 @@ from typing import Any
 
 from aiida.engine import submit as submit_process
 from aiida.engine.daemon.client import get_daemon_client
-from aiida.engine.processes.control import kill_processes
-from aiida.orm import CalcJobNode, QueryBuilder, SinglefileData, load_node
+from aiida.orm import CalcJobNode, QueryBuilder, SinglefileData
 
 from physics.queue.daemon import ensure_running, stop, subscribers
+from physics.queue.environment import last_lines
 from physics.queue.examination import examine
 from physics.queue.profile import code_for, open_profile, options
 from physics.queue.repair import revive_forgotten, sockets
@@ -32,12 +32,11 @@ _TERMINAL = ("finished", "excepted", "killed")
 def main(root: Path, settings: QueueSettings) -> int:
     """Answer requests until the driver closes the pipe."""
     logging.disable(logging.WARNING)
-    open_profile(root, settings)
+    open_profile()
     requests = {
         "start": lambda: start(root, settings),
         "submit": lambda batches: submit(batches, root, settings),
         "states": states,
-        "kill": kill,
         "stop": lambda: stop(root),
         "status": lambda: status(root),
         "doctor": lambda: examine(root),
@@ -86,12 +85,6 @@ def states(uuids: Sequence[str]) -> dict[str, str | None]:
     return {node.uuid: _end(node) for (node,) in query.iterall()}
 
 
-def kill(uuids: Sequence[str]) -> None:
-    """Stop batches, waiting or running."""
-    nodes: list[Any] = [load_node(uuid) for uuid in uuids]
-    kill_processes(nodes, timeout=10)
-
-
 def _known(label: str) -> str | None:
     under_way = {"label": label, "attributes.process_state": {"!in": list(_TERMINAL)}}
     found = QueryBuilder().append(CalcJobNode, filters=under_way, project=["uuid"]).first(flat=True)
@@ -118,10 +111,10 @@ def _end(node: CalcJobNode) -> str | None:
 def _log(node: CalcJobNode) -> str:
     try:
         retrieved: Any = node.outputs.retrieved
-        lines = retrieved.base.repository.get_object_content("log.txt").splitlines()
+        log = retrieved.base.repository.get_object_content("log.txt")
     except Exception:  # nothing was retrieved
         return "no log"
-    return " | ".join(line.strip() for line in lines[-5:] if line.strip()) or "the log is empty"
+    return last_lines(log)
 
 
 if __name__ == "__main__":

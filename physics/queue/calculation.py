@@ -24,7 +24,6 @@ class BatchCalculation(CalcJob):
         spec.output("results", valid_type=Dict, required=False, help="Results by key of the job.")
         settings: Any = spec.inputs["metadata"]
         settings["options"]["parser_name"].default = "mfal.batch"
-        settings["options"]["resources"].default = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
         spec.exit_code(300, "ERROR_NO_RESULTS", message="the process died before it could hand in its results")
         spec.exit_code(310, "ERROR_UNANSWERED", message="some jobs have no result")
 

@@ -5,15 +5,15 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from physics.queue.environment import last_lines, search_path
 from physics.queue.settings import QueueSettings
 
 ATTEMPTS = 3
-LOG_LINES = 5
 
 
 class QueueError(Exception):
@@ -87,14 +87,11 @@ class Bridge:
         return self._root / "bridge.log"
 
     def _log_end(self) -> str:
-        lines: Sequence[str] = self._log.read_text(errors="replace").splitlines() if self._log.exists() else ()
-        return " | ".join(line.strip() for line in lines[-LOG_LINES:] if line.strip()) or "its log is empty"
+        return last_lines(self._log.read_text(errors="replace") if self._log.exists() else "")
 
 
 def environment(root: Path) -> dict[str, str]:
     """Return the environment of every process of AiiDA: this profile, this Python, this checkout."""
-    checkout = str(Path(__file__).resolve().parents[2])
-    search = os.pathsep.join(part for part in (checkout, os.environ.get("PYTHONPATH", "")) if part)
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     # AiiDA makes a folder of its own in the home directory unless it is told where to look
-    return os.environ | {"AIIDA_PATH": str(root), "PYTHONPATH": search, "PATH": programs}
+    return os.environ | {"AIIDA_PATH": str(root), "PYTHONPATH": search_path(), "PATH": programs}

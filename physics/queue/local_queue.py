@@ -10,16 +10,14 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from physics.queue.environment import THREADS, last_lines, search_path
 from physics.queue.job import Job
 from physics.queue.register import Register
-from physics.queue.result_cache import Result, ResultCache
+from physics.queue.result_cache import NAME_DIGITS, Result, ResultCache
 
 ATTEMPTS = 2
 LIMIT_SECONDS = 1800.0  # of one job
-LOG_LINES = 5
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass
@@ -78,7 +76,7 @@ class LocalQueue:
 
     def running(self) -> list[str]:
         """Describe each process, for people."""
-        return [line for process in self._processes if (line := self._describe(process))]
+        return [line for process in self._processes if (line := self._register.describe(process.jobs, process.started))]
 
     def close(self) -> None:
         """Forget the processes; they go on, and a later submit finds their results."""
@@ -93,29 +91,21 @@ class LocalQueue:
 
     def _start(self, batch: Sequence[Job]) -> _Process:
         self._register.start(batch)
-        name = f"{batch[0].key[:16]}-{len(batch)}-{os.getpid()}-{self._register.started[batch[0].key]}"
+        name = f"{batch[0].key[:NAME_DIGITS]}-{len(batch)}-{os.getpid()}-{self._register.started[batch[0].key]}"
         self._jobs_directory.mkdir(parents=True, exist_ok=True)
         listing, log = self._jobs_directory / f"{name}.json", self._jobs_directory / f"{name}.log"
-        listing.write_text(json.dumps(self._batch_record(batch)))
+        record = self._register.record(batch, self._jobs_directory / "slots", self._workers, self._limit_seconds)
+        listing.write_text(json.dumps(record))
         with log.open("w") as stream:
             handle = subprocess.Popen(
                 [sys.executable, "-m", "physics.queue.run_job", str(listing)],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                env=_environment(),
+                env=os.environ | {"PYTHONPATH": search_path()} | dict.fromkeys(THREADS, "1"),
                 start_new_session=True,  # Ctrl-C in the terminal ends the campaign, not the calculation
             )
         return _Process(handle, batch, log)
-
-    def _batch_record(self, batch: Sequence[Job]) -> dict[str, Any]:
-        return {
-            "cache": str(self._register.cache.directory),
-            "slots": str(self._jobs_directory / "slots"),
-            "workers": self._workers,
-            "limit_seconds": max(1, round(self._limit_seconds)),
-            "jobs": [job.record() for job in batch],
-        }
 
     def _retry_or_give_up(self, process: _Process) -> None:
         unanswered = self._register.unanswered(process.jobs)
@@ -126,22 +116,5 @@ class LocalQueue:
             if self._register.started[job.key] < ATTEMPTS:
                 self._waiting.append([job])
             else:
-                reason = f"exit status {process.handle.returncode}: {_last_lines(process.log)}"
-                self._register.give_up(job, reason)
-
-    def _describe(self, process: _Process) -> str:
-        left = self._register.unanswered(process.jobs)
-        seconds = time.monotonic() - process.started
-        done = f" ({len(process.jobs) - len(left) + 1} of {len(process.jobs)})" if len(process.jobs) > 1 else ""
-        return f"{left[0].label}{done}, {seconds:.0f} s" if left else ""
-
-
-def _environment() -> dict[str, str]:
-    root = str(Path(__file__).resolve().parents[2])
-    search = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-    return os.environ | {"PYTHONPATH": search} | dict.fromkeys(_THREADS, "1")
-
-
-def _last_lines(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return " | ".join(lines[-LOG_LINES:]) or "the log is empty"
+                said = last_lines(process.log.read_text(errors="replace"))
+                self._register.give_up(job, f"exit status {process.handle.returncode}: {said}")

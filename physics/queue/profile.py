@@ -1,6 +1,5 @@
 """AiiDA's profile inside a campaign's directory. Runs only where AIIDA_PATH was set before AiiDA was imported."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from aiida.manage.configuration import create_profile, get_config
 from aiida.orm import Computer, InstalledCode, load_code, load_computer
 from aiida.plugins import BrokerFactory
 
+from physics.queue.environment import search_path
 from physics.queue.settings import QueueSettings
 
 NAME = "mfal"
@@ -18,7 +18,7 @@ CODE = "python"
 POLL_SECONDS = 1
 
 
-def open_profile(root: Path, settings: QueueSettings) -> None:
+def open_profile() -> None:
     """Load the profile of a campaign; make it first if there is none."""
     config = get_config(create=True)
     if NAME not in config.profile_names:
@@ -27,8 +27,6 @@ def open_profile(root: Path, settings: QueueSettings) -> None:
             broker_backend="core.zeromq", broker_config=BrokerFactory("core.zeromq").get_default_config(),
         )  # fmt: skip
         config.set_option("runner.poll.interval", POLL_SECONDS, scope=NAME)
-        config.set_option("daemon.default_workers", settings.workers, scope=NAME)
-        config.set_option("warnings.development_version", False, scope=NAME)
         config.set_default_profile(NAME, overwrite=True)
         config.store()
     load_profile(NAME)
@@ -40,7 +38,7 @@ def code_for(root: Path, settings: QueueSettings) -> InstalledCode:
     try:
         return load_code(f"{CODE}@{computer.label}")  # pyright: ignore[reportReturnType]
     except NotExistent:
-        prepend = "\n".join([f"export PYTHONPATH={_search_path()}", *settings.prepended()])
+        prepend = "\n".join([f"export PYTHONPATH={search_path()}", *settings.prepended()])
         code = InstalledCode(
             label=CODE, computer=computer, filepath_executable=sys.executable, default_calc_job_plugin="mfal.batch",
             prepend_text=prepend, with_mpi=False,
@@ -67,8 +65,3 @@ def options(settings: QueueSettings) -> dict[str, Any]:
     resources = {"num_machines": 1, "num_mpiprocs_per_machine": 1}
     scheduler = settings.scheduler_options()
     return {"max_wallclock_seconds": settings.walltime_seconds, "resources": resources, **scheduler}
-
-
-def _search_path() -> str:
-    root = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)

@@ -1,7 +1,10 @@
 """Which jobs are asked, which are answered: the part of a queue that does not depend on who computes."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from physics.queue.job import Job
 from physics.queue.result_cache import Result, ResultCache
@@ -42,6 +45,22 @@ class Register:
         """Count one more start of each."""
         for job in jobs:
             self.started[job.key] = self.started.get(job.key, 0) + 1
+
+    def record(self, jobs: Sequence[Job], slots: Path, workers: int, limit_seconds: float) -> dict[str, Any]:
+        """Return what `physics.queue.run_job` is told of a batch."""
+        return {
+            "cache": str(self.cache.directory),
+            "slots": str(slots),
+            "workers": workers,
+            "limit_seconds": max(1, round(limit_seconds)),
+            "jobs": [job.record() for job in jobs],
+        }
+
+    def describe(self, jobs: Sequence[Job], started: float) -> str:
+        """Say which job of a batch is computed, and since when; nothing once all are answered."""
+        left, seconds = self.unanswered(jobs), time.monotonic() - started
+        done = f" ({len(jobs) - len(left) + 1} of {len(jobs)})" if len(jobs) > 1 else ""
+        return f"{left[0].label}{done}, {seconds:.0f} s" if left else ""
 
     def give_up(self, job: Job, reason: str) -> None:
         """Answer a job with a failure that is not stored: a later campaign may try again."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+NAME_DIGITS = 16  # of a content hash, where a calculation is named
 Spec = Mapping[str, Any]
 Result = dict[str, Any]
 
@@ -57,7 +58,7 @@ class ResultCache:
         """Store a result together with what was asked; the file appears whole or not at all."""
         path = self.path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        record = {"key": key, "kind": kind, "spec": spec, "result": result, "sha256": _digest(result)}
+        record = {"key": key, "kind": kind, "spec": spec, "result": result, "sha256": digest(result)}
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         with temporary.open("w") as stream:
             json.dump(record, stream, allow_nan=False)
@@ -133,7 +134,7 @@ class _DamagedError(Exception):
 def _load(path: Path, key: str) -> Result | None:
     try:
         record = json.loads(path.read_bytes())
-        if record["key"] == key and record["sha256"] == _digest(record["result"]):
+        if record["key"] == key and record["sha256"] == digest(record["result"]):
             return record["result"]
     except FileNotFoundError:
         return None
@@ -142,7 +143,8 @@ def _load(path: Path, key: str) -> Result | None:
     raise _DamagedError
 
 
-def _digest(result: Result) -> str:
+def digest(result: Result) -> str:
+    """Return the SHA-256 that is stored with a result, hexadecimal."""
     return hashlib.sha256(json.dumps(result, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 

@@ -76,48 +76,43 @@ def slot(directory: Path, workers: int) -> Iterator[int]:
 
 def _attempt_together(cache: ResultCache, kind: str, batch: Mapping[str, Any]) -> None:
     """Compute at once all jobs of a kind that no other process is computing; each result is stored by itself."""
-    jobs = [job for job in batch["jobs"] if job["kind"] == kind]
+    jobs = {content_hash(kind, job["spec"]): job for job in batch["jobs"] if job["kind"] == kind}
+
+    def compute(specs: Sequence[Spec]) -> list[Result]:
+        return _compute(kind, [jobs[content_hash(kind, spec)] for spec in specs], batch)
+
     try:
-        payers = {content_hash(kind, job["spec"]): _payer(job) for job in jobs}
-
-        def compute(specs: Sequence[Spec]) -> list[Result]:
-            found = _compute(kind, specs, batch)
-            return [one | payers[content_hash(kind, spec)] for one, spec in zip(found, specs, strict=True)]
-
-        cache.compute_many(kind, [job["spec"] for job in jobs], compute)
+        cache.compute_many(kind, [job["spec"] for job in jobs.values()], compute)
     except Exception:  # then each is tried alone
         traceback.print_exc()
 
 
 def _attempt(cache: ResultCache, job: dict[str, Any], batch: Mapping[str, Any], wait: bool) -> bool:
+    kind, spec = job["kind"], job["spec"]
     try:
-        return cache.compute_once(job["kind"], job["spec"], lambda: _compute_one(job, batch), wait) is not None
+        return cache.compute_once(kind, spec, lambda: _compute(kind, [job], batch)[0], wait) is not None
     except Exception:  # the other jobs of the batch are none the worse
         traceback.print_exc()
         job["error"] = True
         return False
 
 
-def _compute_one(job: Mapping[str, Any], batch: Mapping[str, Any]) -> Result:
-    together = job["kind"].endswith(TOGETHER)
-    found = _compute(job["kind"], [job["spec"]] if together else job["spec"], batch)
-    return (found[0] if together else found) | _payer(job)
-
-
-def _payer(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a result says of the query that caused it: whoever finds it later has nothing to pay."""
-    return {"payer": job["payer"]} if job.get("payer") else {}
-
-
-def _compute(kind: str, asked: Any, batch: Mapping[str, Any]) -> Any:
+def _compute(kind: str, jobs: Sequence[Mapping[str, Any]], batch: Mapping[str, Any]) -> list[Result]:
+    """Compute jobs of a kind, one unless the kind takes many; each result says where it comes from."""
+    specs = [job["spec"] for job in jobs]
     with slot(Path(batch["slots"]), batch["workers"]):
         signal.alarm(int(batch["limit_seconds"]))  # the default action ends the process, also inside compiled code
         try:
-            found = resolve(kind)(asked)
+            found = resolve(kind)(specs) if kind.endswith(TOGETHER) else [resolve(kind)(*specs)]
         finally:
             signal.alarm(0)
-    node = {"node": batch["node"]} if "node" in batch else {}
-    return [one | node for one in found] if kind.endswith(TOGETHER) else found | node
+    return [one | _origin(job, batch) for one, job in zip(found, jobs, strict=True)]
+
+
+def _origin(job: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the node, and the query that pays: whoever finds the result later has nothing to pay."""
+    named = {"node": batch.get("node"), "payer": job.get("payer")}
+    return {name: value for name, value in named.items() if value}
 
 
 if __name__ == "__main__":

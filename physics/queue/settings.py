@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from physics.queue.environment import THREADS
+
 SCHEDULERS = {"local": "core.direct", "slurm": "core.slurm"}
 
 
@@ -43,7 +45,8 @@ class QueueSettings:
 
     def prepended(self) -> list[str]:
         """Return the lines of the job script before the command."""
-        return ["export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1", *(f"module load {name}" for name in self.modules)]
+        threads = " ".join(f"{name}=1" for name in THREADS)
+        return [f"export {threads}", *(f"module load {name}" for name in self.modules)]
 
     def scheduler_options(self) -> dict[str, Any]:
         """Return AiiDA's names of what SLURM is told."""

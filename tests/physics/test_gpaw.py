@@ -6,7 +6,9 @@ import pytest
 
 pytest.importorskip("gpaw")
 
-from physics.dft.gpaw import kpoint_counts, single_point, single_point_job
+from physics.dft.calculation import single_point
+from physics.dft.gpaw import single_point_job
+from physics.dft.mesh import kpoint_counts
 from physics.dft.settings import FAST, MODERATE, SETTINGS
 from physics.prototypes import as_record, build, elemental_reference
 
