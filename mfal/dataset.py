@@ -77,6 +77,12 @@ def expect(
     )
 
 
+def withdraw(dataset: Dataset, query: Bool[Array, "n L"]) -> Dataset:
+    """Take pending queries back: they may be asked again."""
+    status = jnp.where(query & dataset.pending, EMPTY, dataset.status)
+    return Dataset(status.astype(dataset.status.dtype), dataset.value, dataset.noise_variance)
+
+
 def record(dataset: Dataset, answers: Answers) -> Dataset:
     """Write answers to pending queries; an answer nobody waits for changes nothing."""
     awaited = answers.valid & dataset.pending[answers.candidate, answers.fidelity]

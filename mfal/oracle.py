@@ -23,12 +23,14 @@ class Query:
         fidelity: name in the ladder.
         price_eur: price committed when the query was decided.
         known: details of earlier observations of this candidate, by fidelity.
+        urgency: expected gain over the price when it was decided; what is more urgent is computed first.
     """
 
     candidate: str
     fidelity: str
     price_eur: float
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    urgency: float = 0.0
 
     @property
     def key(self) -> str:
@@ -112,6 +114,28 @@ class Replayable(Protocol):
 
     def hidden_truth(self) -> Mapping[str, float]:
         """Return the value of every candidate that has one, by id."""
+        ...
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """An oracle whose prices depend on the candidate."""
+
+    def expected_prices_eur(self, known: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Mapping[str, float]:
+        """Return what queries are expected to cost, of those candidates for which it can be told.
+
+        Args:
+            known: details of earlier observations, by candidate and fidelity.
+        """
+        ...
+
+
+@runtime_checkable
+class Withdrawing(Protocol):
+    """An oracle that can take queries back as long as nothing has been spent on them."""
+
+    def withdraw(self, queries: Sequence[Query]) -> Sequence[str]:
+        """Take queries back and return the keys of those for which that was possible: they will not be answered."""
         ...
 
 

@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mfal.errors import OracleError
 from mfal.oracle import JobId, Observation, Query
 from physics.queue.client import QueueError
-from physics.queue.job import JobQueue
+from physics.queue.job import Job, JobQueue
 from physics.queue.result_cache import NAME_DIGITS
 from physics.thermodynamics.formation_energy import FormationPlan, formation_energy
 
 SECONDS_PER_HOUR = 3600.0
 Describer = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 Planner = Callable[[Query], FormationPlan]
+Known = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 class RefusedQueryError(Exception):
@@ -31,6 +32,7 @@ class FormationOracle:
         describe: details of an observation from the jobs' answers.
         together: one process answers all that is submitted at once, because it computes whole pools together.
         rate_eur_per_core_hour: what computing costs; None where the price of a query is what is paid.
+        core_seconds: expected of the compounds that these details are known of; asked where computing has a rate.
     """
 
     queue: JobQueue
@@ -38,9 +40,11 @@ class FormationOracle:
     describe: Describer
     together: bool
     rate_eur_per_core_hour: float | None = None
+    core_seconds: Callable[[Known], Mapping[str, float]] = lambda known: {}
     _open: dict[str, tuple[Query, FormationPlan, tuple[str, ...]]] = field(default_factory=dict)
     _refused: list[Observation] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
+    _payers: dict[str, str] = field(default_factory=dict)
 
     def submit(self, queries: Sequence[Query]) -> Sequence[JobId]:
         """Queue the calculations of the queries that are new to this oracle and return at once.
@@ -57,10 +61,23 @@ class FormationOracle:
                 continue
             self._open[query.key] = (query, plan, tuple(job.key for job in plan.jobs))
         self._seen |= {query.key for query in queries}
-        jobs = {job.key: job for plan in reversed(plans.values()) for job in plan.jobs}  # the first query pays
-        jobs = {job.key: jobs[job.key] for plan in plans.values() for job in (*plan.elements, plan.compound)}
-        self.queue.submit(list(jobs.values()), together=max(1, len(jobs)) if self.together else 1)
+        urgency = {query.key: query.urgency for query in queries}
+        self._queue_up(
+            [
+                replace(job, urgency=urgency[key])
+                for key, plan in plans.items()
+                for job in (*plan.elements, plan.compound)
+            ]
+        )
         return [query.key for query in queries]
+
+    def _queue_up(self, jobs: Sequence[Job]) -> None:
+        once: dict[str, Job] = {}
+        for job in jobs:  # the first query pays, the most urgent one says when
+            first = once.setdefault(job.key, job)
+            once[job.key] = replace(first, urgency=max(first.urgency, job.urgency))
+        self._payers = {key: job.payer for key, job in once.items()} | self._payers
+        self.queue.submit(list(once.values()), together=max(1, len(once)) if self.together else 1)
 
     def collect(self) -> Sequence[Observation]:
         """Return observations of the queries whose calculations have all ended since the last call."""
@@ -74,6 +91,37 @@ class FormationOracle:
             query, plan, keys = self._open.pop(key)
             found.append(self._observe(query, plan, keys, [answers[job] for job in keys]))
         return found
+
+    def expected_prices_eur(self, known: Known) -> Mapping[str, float]:
+        """Return what compounds will cost; elements, which are computed once, are not in it."""
+        if self.rate_eur_per_core_hour is None:
+            return {}
+        eur_per_second = self.rate_eur_per_core_hour / SECONDS_PER_HOUR
+        return {candidate: eur_per_second * seconds for candidate, seconds in self.core_seconds(known).items()}
+
+    def withdraw(self, queries: Sequence[Query]) -> Sequence[str]:
+        """Take back the queries that no calculation has been started for, and return their keys."""
+        try:
+            answers = self.queue.poll()
+        except QueueError:
+            return []
+        return [query.key for query in queries if query.key in self._open and self._taken_back(query.key, answers)]
+
+    def _taken_back(self, key: str, answers: Mapping[str, Mapping[str, Any]]) -> bool:
+        _, plan, keys = self._open[key]
+        others = {job.key: job for other, (_, wanted, _) in self._open.items() if other != key for job in wanted.jobs}
+        spent = any(job.payer and answers.get(job.key, {}).get("payer") == job.payer for job in plan.jobs)
+        own = {job for job in keys if job not in answers and (job not in others or self._pays(plan, job))}
+        if spent or keys[0] in answers or not self.queue.withdraw(own):
+            return False
+        self._payers = {job: payer for job, payer in self._payers.items() if job not in own}
+        del self._open[key]
+        self._seen.discard(key)
+        self._queue_up([others[job] for job in own if job in others])  # others need these, and pay for them now
+        return True
+
+    def _pays(self, plan: FormationPlan, job: str) -> bool:
+        return bool(plan.compound.payer) and self._payers[job] == plan.compound.payer
 
     def running(self) -> Sequence[str]:
         """Describe the processes at work."""

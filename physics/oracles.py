@@ -15,10 +15,10 @@ from mfal.space.features import composition_descriptors
 from mfal.space.pool import Pool
 from physics.dft.errors import MissingLibxcError
 from physics.dft.formation import SINGLE_POINT, formation_plan
-from physics.dft.prices import learnt
+from physics.dft.prices import learnt, work_of
 from physics.dft.settings import FUNCTIONALS, SETTINGS, require_functional
 from physics.experiment.replay import MeasuredCompound, measured_compounds
-from physics.formation_oracle import FormationOracle, RefusedQueryError
+from physics.formation_oracle import FormationOracle, Known, RefusedQueryError
 from physics.mlip import formation
 from physics.mlip.weights import RELEASES
 from physics.prototypes import PLAUSIBLE, PROTOTYPES
@@ -29,7 +29,7 @@ from physics.queue.result_cache import ResultCache
 from physics.queue.settings import settings_from
 from physics.thermodynamics.formation_energy import FormationPlan
 
-PAST_JOBS = 500  # that prices are learnt from
+PAST_RESULTS = 500  # that are looked through for calculations to learn times from
 
 
 def measured_intermetallics(options: Mapping[str, Any]) -> Pool:
@@ -122,6 +122,11 @@ def gpaw(context: OracleContext) -> "FormationOracle":
     if not isinstance(relax_volume, bool):
         raise CampaignFileError(f"{place}: options.relax_volume={relax_volume!r}: use true or false")
     rate = _rate(options, place)
+    if rate and not context.fidelity.price_eur:
+        raise CampaignFileError(
+            f"{place}: price_eur=0 with options.rate_eur_per_core_hour={rate!r}: declare what an answer may cost; it "
+            "counts until the geometry, and with it an expected price, is known"
+        )
     for package, extra in (("ase", "dft"), ("gpaw", "dft"), ("gpaw_data", "dft"), ("spglib", "mlip")):
         need_package(package, extra)
     try:
@@ -130,7 +135,16 @@ def gpaw(context: OracleContext) -> "FormationOracle":
         raise CampaignFileError(f"{place}: options.functional={functional!r}: {error}") from error
     versions = {"gpaw": version("gpaw"), "setups": version("gpaw-data")}
     limit_seconds = _limit_seconds(context)
-    costs = cache(lambda: learnt(ResultCache(context.cache).latest(SINGLE_POINT, PAST_JOBS)))
+    past, work = ResultCache(context.cache), {}
+    costs = cache(lambda: learnt(past.latest(SINGLE_POINT, PAST_RESULTS)))
+
+    def core_seconds(known: Known) -> dict[str, float]:
+        geometries = {name: details[geometry_from]["structure"] for name, details in known.items()
+                      if name not in work and "structure" in details.get(geometry_from, {})}  # fmt: skip
+        for name, structure in geometries.items():
+            work[name] = work_of(formation_plan(structure, protocol, functional, relax_volume).compound.spec)
+        costs.cache_clear()  # there may be more past jobs than before
+        return {name: costs().seconds_of(amount) for name, amount in work.items() if amount}
 
     def plan(query: Query) -> FormationPlan:
         structure = query.known.get(geometry_from, {}).get("structure")
@@ -146,7 +160,7 @@ def gpaw(context: OracleContext) -> "FormationOracle":
             )
         return found
 
-    return FormationOracle(_dft_queue(context), plan, _describe_gpaw, together=False, rate_eur_per_core_hour=rate)
+    return FormationOracle(_dft_queue(context), plan, _describe_gpaw, False, rate, core_seconds)
 
 
 def measured(context: OracleContext) -> "ReplayOracle":

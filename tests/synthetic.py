@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -81,6 +82,21 @@ class TableOracle:
         return Observation(query.candidate, self.name, value, None, self.price, None, {"level": self.level})
 
 
+class PricedOracle(TableOracle):
+    """Answers from the table; what an answer costs depends on the candidate, and is told once its `low` is known."""
+
+    def price_of(self, candidate: str) -> float:
+        """Return one to five times the declared price."""
+        return self.price * (1 + self.index(candidate) % 5)
+
+    def expected_prices_eur(self, known: Mapping[str, Mapping]) -> Mapping[str, float]:
+        """Tell the prices of screened candidates."""
+        return {candidate: self.price_of(candidate) for candidate, details in known.items() if "low" in details}
+
+    def _answer(self, query: Query) -> Observation:
+        return replace(super()._answer(query), price_eur=self.price_of(query.candidate))
+
+
 class BackgroundOracle(TableOracle):
     """Answers from the table after a delay; a job outlives the process that submitted it, as a queue's would."""
 
@@ -90,7 +106,8 @@ class BackgroundOracle(TableOracle):
             job = self._folder() / query.candidate
             if not job.exists():
                 draft = job.with_suffix(".new")
-                draft.write_text(str(time.time() + self.options["seconds"]))
+                late = self.options.get("stagger", 0) * (self.index(query.candidate) % 3)
+                draft.write_text(str(time.time() + self.options["seconds"] * (1 + late)))
                 # The work counts from here on: a kill before this line has started nothing.
                 draft.rename(job)
                 with self.log.open("a") as file:
@@ -102,6 +119,13 @@ class BackgroundOracle(TableOracle):
         """Hand over what is due by now."""
         due = [key for key, (_, when) in self.asked.items() if when <= time.time()]
         return [self._answer(self.asked.pop(key)[0]) for key in due]
+
+    def withdraw(self, queries: Sequence[Query]) -> Sequence[str]:
+        """Take back what is not due yet."""
+        gone = [query.key for query in queries if self.asked.get(query.key, (query, 0.0))[1] > time.time()]
+        for key in gone:
+            (self._folder() / self.asked.pop(key)[0].candidate).unlink()
+        return gone
 
     def running(self) -> Sequence[str]:
         """Say what is not due yet."""
@@ -156,25 +180,31 @@ def with_options(name: str, **options: object) -> CampaignConfig:
     return parse({**RAW, "fidelity": rungs}, Path("synthetic.toml"))
 
 
-def in_background(seconds: float = 0.15) -> CampaignConfig:
-    """Return a campaign whose oracles take `seconds` for an answer, and which takes many small steps."""
+def priced(**campaign: object) -> CampaignConfig:
+    """Return the synthetic campaign where the price of `middle` depends on the candidate."""
+    rungs = [{**rung, "oracle": "priced"} if rung["name"] == "middle" else rung for rung in RAW["fidelity"]]
+    return parse({**RAW, "campaign": {**RAW["campaign"], **campaign}, "fidelity": rungs}, Path("synthetic.toml"))
+
+
+def in_background(seconds: float = 0.15, stagger: int = 0, **campaign: object) -> CampaignConfig:
+    """Return a campaign whose oracles take `seconds` for an answer, some longer, and which takes many small steps."""
     rungs = [
         {
             **rung,
             "oracle": "background",
             "capacity": min(rung["capacity"], 6),
-            "options": {**rung["options"], "seconds": seconds},
+            "options": {**rung["options"], "seconds": seconds, "stagger": stagger},
         }
         for rung in RAW["fidelity"]
     ]
-    return parse({**RAW, "fidelity": rungs}, Path("synthetic.toml"))
+    return parse({**RAW, "campaign": {**RAW["campaign"], **campaign}, "fidelity": rungs}, Path("synthetic.toml"))
 
 
 def register() -> None:
     """Make the synthetic pool and oracle known as plug-ins of this process."""
     ours = {
         "mfal.pools": {"synthetic": "pool"},
-        "mfal.oracles": {"table": "TableOracle", "background": "BackgroundOracle"},
+        "mfal.oracles": {"table": "TableOracle", "background": "BackgroundOracle", "priced": "PricedOracle"},
     }
     original = mfal.oracle.entry_points
 

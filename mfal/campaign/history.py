@@ -15,7 +15,8 @@ from mfal.campaign import policy as rules
 from mfal.campaign.policy import Outcome, Policy, Proposal, State
 from mfal.campaign.record import recorded_observation
 from mfal.campaign.schedule import Flight
-from mfal.dataset import Answers
+from mfal.campaign.withdrawal import no_longer_paying
+from mfal.dataset import Answers, withdraw
 from mfal.errors import LedgerError, ReplayMismatchError
 from mfal.fidelity import Ladder
 from mfal.ledger.event import Event, EventKind
@@ -25,6 +26,10 @@ from mfal.space.pool import Pool
 _propose = eqx.filter_jit(rules.propose)
 _commit = eqx.filter_jit(rules.commit)
 _absorb = eqx.filter_jit(rules.absorb)
+_no_longer_paying = eqx.filter_jit(no_longer_paying)
+
+_FREE_EUR = 1e-9
+_SAME_PRICE = 0.1  # share; estimates are hardly better, and each move is an event of the ledger
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Progress:
         undecided: answers have come in since the last decision.
         observations: in the order of arrival.
         stopped: why the campaign ended, or None.
+        price_factor: expected price of every query over the declared one, shape (candidates, fidelities); None before
+            any is expected to differ.
     """
 
     state: State
@@ -59,10 +66,15 @@ class Progress:
     undecided: bool = True
     observations: tuple[Observation, ...] = ()
     stopped: str | None = None
+    price_factor: np.ndarray | None = None
 
-    def known(self, candidate: str) -> dict[str, Mapping[str, Any]]:
-        """Details of the successful observations of `candidate`, by fidelity."""
-        return {o.fidelity: o.details for o in self.observations if o.candidate == candidate and o.failure is None}
+    def known(self, candidates: Iterable[str]) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Details of the successful observations of candidates, by candidate and fidelity."""
+        found: dict[str, dict[str, Mapping[str, Any]]] = {candidate: {} for candidate in candidates}
+        for observation in self.observations:
+            if observation.candidate in found and observation.failure is None:
+                found[observation.candidate][observation.fidelity] = observation.details
+        return found
 
 
 def fold(rules_: Rules, events: Iterable[Event], check: bool = False) -> Progress:
@@ -85,6 +97,12 @@ def fold(rules_: Rules, events: Iterable[Event], check: bool = False) -> Progres
                 progress = after_decision(rules_, progress, event.payload)
         elif kind == EventKind.OBSERVATION:
             progress = after_observations(rules_, progress, [event.payload for event in group])
+        elif kind == EventKind.PRICES:
+            for event in group:
+                progress = after_prices(rules_, progress, event.payload)
+        elif kind == EventKind.WITHDRAWAL:
+            for event in group:
+                progress = after_withdrawal(rules_, progress, event.payload)
         elif kind == EventKind.STOP:
             progress = replace(progress, stopped=str(group[-1].payload["reason"]))
     return progress
@@ -94,21 +112,26 @@ def decide(rules_: Rules, progress: Progress) -> dict[str, Any]:
     """Return the payload of the next decision; nothing is changed."""
     state = rules.with_room(rules_.policy, progress.state)
     key = jax.random.fold_in(jax.random.key(rules_.seed), progress.decisions)
-    proposal = jax.tree.map(np.asarray, _propose(rules_.policy, state, key))
+    policy = current_policy(rules_, progress)
+    proposed = _propose(policy, state, key)
+    prices = np.asarray(policy.expected_price_eur(proposed.candidate, proposed.fidelity))
+    proposal = jax.tree.map(np.asarray, proposed)
     return {
         "index": progress.decisions,
         "hours": progress.hours,
         "state": digest(state),
         "outcome": Outcome(int(proposal.outcome)).name,
-        "queries": [_query_payload(rules_, proposal, row) for row in range(int(proposal.count))],
+        "queries": [_query_payload(rules_, proposal, row, float(prices[row])) for row in range(int(proposal.count))],
     }
 
 
 def after_decision(rules_: Rules, progress: Progress, payload: Mapping[str, Any]) -> Progress:
     """Return the progress with the decision's queries in flight."""
     pool, ladder = rules_.pool, rules_.ladder
+    known = progress.known(q["candidate"] for q in payload["queries"])
     queries = [
-        Query(q["candidate"], q["fidelity"], q["price_eur"], progress.known(q["candidate"])) for q in payload["queries"]
+        Query(q["candidate"], q["fidelity"], q["price_eur"], known[q["candidate"]], _urgency(q))
+        for q in payload["queries"]
     ]
     candidate = _padded([pool.index(q.candidate) for q in queries], rules_.policy.batch, np.int32)
     fidelity = _padded([ladder.index(q.fidelity) for q in queries], rules_.policy.batch, np.int32)
@@ -147,6 +170,56 @@ def after_observations(rules_: Rules, progress: Progress, payloads: Sequence[Map
     )
 
 
+def after_prices(rules_: Rules, progress: Progress, payload: Mapping[str, Any]) -> Progress:
+    """Return the progress with what queries of a fidelity are now expected to cost."""
+    level, shape = rules_.ladder.index(payload["fidelity"]), (len(rules_.pool), len(rules_.ladder.fidelities))
+    factor = np.ones(shape) if progress.price_factor is None else progress.price_factor.copy()
+    for candidate, price_eur in payload["expected_eur"].items():
+        factor[rules_.pool.index(candidate), level] = price_eur / rules_.ladder.fidelities[level].price_eur
+    return replace(progress, price_factor=factor)
+
+
+def moved_prices(
+    rules_: Rules, progress: Progress, fidelity: str, expected_eur: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the expected prices of open queries that differ from those in use by more than `_SAME_PRICE`."""
+    level, policy = rules_.ladder.index(fidelity), current_policy(rules_, progress)
+    shape, asked = (len(rules_.pool), len(rules_.ladder.fidelities)), np.asarray(progress.state.dataset.asked)
+    now = np.broadcast_to(np.asarray(policy.expected_prices_eur), shape)[:, level]
+    return {
+        candidate: price_eur
+        for candidate, price_eur in expected_eur.items()
+        if not asked[row := rules_.pool.index(candidate), level] and abs(price_eur - now[row]) > _SAME_PRICE * now[row]
+    }
+
+
+def after_withdrawal(rules_: Rules, progress: Progress, payload: Mapping[str, Any]) -> Progress:
+    """Return the progress without queries that were taken back before anything was spent on them."""
+    gone = set(payload["queries"])
+    query = np.zeros((len(rules_.pool), len(rules_.ladder.fidelities)), np.bool_)
+    for flight in progress.flights:
+        query[_place(rules_, flight.query)] = flight.query.key in gone
+    state = eqx.tree_at(lambda s: s.dataset, progress.state, withdraw(progress.state.dataset, jnp.asarray(query)))
+    flights = tuple(flight for flight in progress.flights if flight.query.key not in gone)
+    return replace(progress, state=state, flights=flights)
+
+
+def current_policy(rules_: Rules, progress: Progress) -> Policy:
+    """Return the policy with the prices that are expected now."""
+    if progress.price_factor is None:
+        return rules_.policy
+    factor = jnp.asarray(progress.price_factor)
+    return eqx.tree_at(lambda p: p.price_factor, rules_.policy, factor, is_leaf=lambda leaf: leaf is None)
+
+
+def not_worth_waiting_for(rules_: Rules, progress: Progress) -> list[Query]:
+    """Return the queries in flight that no longer pay."""
+    state = rules.with_room(rules_.policy, progress.state)
+    key = jax.random.fold_in(jax.random.key(rules_.seed), progress.decisions)
+    query = np.asarray(_no_longer_paying(current_policy(rules_, progress), state, key))
+    return [flight.query for flight in progress.flights if query[_place(rules_, flight.query)]]
+
+
 def digest(state: State) -> str:
     """Return the SHA-256 of every array that a decision depends on, apart from the belief, which follows from them."""
     value = hashlib.sha256()
@@ -171,12 +244,19 @@ def _compare(again: dict[str, Any], event: Event) -> None:
             )
 
 
-def _query_payload(rules_: Rules, proposal: Proposal, row: int) -> dict[str, Any]:
-    rung = rules_.ladder.fidelities[int(proposal.fidelity[row])]
+def _place(rules_: Rules, query: Query) -> tuple[int, int]:
+    return rules_.pool.index(query.candidate), rules_.ladder.index(query.fidelity)
+
+
+def _urgency(query: Mapping[str, Any]) -> float:
+    return query["gain"] / max(query["price_eur"], _FREE_EUR)
+
+
+def _query_payload(rules_: Rules, proposal: Proposal, row: int, price_eur: float) -> dict[str, Any]:
     return {
         "candidate": rules_.pool.ids[int(proposal.candidate[row])],
-        "fidelity": rung.name,
-        "price_eur": rung.price_eur,
+        "fidelity": rules_.ladder.fidelities[int(proposal.fidelity[row])].name,
+        "price_eur": price_eur,
         "gain": float(proposal.gain[row]),
         "probability": float(proposal.probability[row]),
         "mean": float(proposal.mean[row]),

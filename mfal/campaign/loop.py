@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,7 +22,7 @@ from mfal.errors import LedgerError, OracleError
 from mfal.ledger.event import EventKind
 from mfal.ledger.replay import observation_payload
 from mfal.ledger.store import Ledger, read_events
-from mfal.oracle import Observation, Oracle
+from mfal.oracle import Observation, Oracle, Priced, Query, Withdrawing
 
 _POLL_SECONDS = 0.2
 _RECORDED_PACKAGES = ("mfal", "jax", "jaxlib", "equinox", "gpjax", "numpy")
@@ -99,6 +99,8 @@ class Campaign:
         self._submit()
         while self.progress.stopped is None:
             if self.progress.undecided:
+                self._expect_prices()
+                self._withdraw()
                 self._decide()
                 watch(self)
             if self.progress.flights:
@@ -143,6 +145,30 @@ class Campaign:
         self._submit(in_flight)
         if not self.progress.flights:
             self._stop(Outcome[payload["outcome"]])
+
+    def _expect_prices(self) -> None:
+        """Note what queries are expected to cost, where that has become known or has moved."""
+        for name, oracle in self.oracles.items():
+            if isinstance(oracle, Priced):
+                known = self.progress.known({observation.candidate for observation in self.progress.observations})
+                prices = history.moved_prices(self.rules, self.progress, name, oracle.expected_prices_eur(known))
+                if prices:
+                    payload = {"fidelity": name, "expected_eur": prices, "hours": self.progress.hours}
+                    event = self._ledger.append(EventKind.PRICES, payload)
+                    self.progress = history.after_prices(self.rules, self.progress, event.payload)
+
+    def _withdraw(self) -> None:
+        """Take back queries that no longer pay and that nothing has been spent on.
+
+        On a declared clock what has begun is not known: whether a calculation waits depends on this machine.
+        """
+        if self.config.campaign.clock == "declared" or not self.progress.flights:
+            return
+        unwanted = history.not_worth_waiting_for(self.rules, self.progress)
+        gone = [key for name, oracle in self.oracles.items() for key in _withdrawn(name, oracle, unwanted)]
+        if gone:
+            event = self._ledger.append(EventKind.WITHDRAWAL, {"queries": gone, "hours": self._wall_hours()})
+            self.progress = history.after_withdrawal(self.rules, self.progress, event.payload)
 
     def _submit(self, first: int = 0) -> None:
         for name, oracle in self.oracles.items():
@@ -189,6 +215,11 @@ class Campaign:
         payload = {"reason": reason, "hours": self.progress.hours, "spent_eur": self.spent_eur}
         self._ledger.append(EventKind.STOP, payload)
         self.progress = replace(self.progress, stopped=reason)
+
+
+def _withdrawn(name: str, oracle: Oracle, unwanted: Sequence[Query]) -> Sequence[str]:
+    queries = [query for query in unwanted if query.fidelity == name]
+    return oracle.withdraw(queries) if queries and isinstance(oracle, Withdrawing) else []
 
 
 def _first_payload(config: CampaignConfig, rules: Rules) -> dict:

@@ -31,7 +31,7 @@ class Policy(eqx.Module):
 
     Attributes:
         acquisition: gain of every query.
-        price_eur: price of one query.
+        price_eur: price of one query as declared.
         latency_hours: time until its answer.
         capacity: queries that may be in flight.
         limit: queries in the whole campaign.
@@ -44,6 +44,7 @@ class Policy(eqx.Module):
         batch: most queries in one proposal.
         failure_limit: a fidelity that fails so often in a row is not asked again.
         foreseen: room for answers that are expected one by one, in flight and chosen; the capacities that are not bulk.
+        price_factor: expected price over the declared one, shape (candidates, fidelities); None where none is expected.
     """
 
     acquisition: AbstractAcquisition
@@ -60,6 +61,17 @@ class Policy(eqx.Module):
     batch: int = eqx.field(static=True)
     failure_limit: int = eqx.field(static=True)
     foreseen: int = eqx.field(static=True)
+    price_factor: Float[Array, "n L"] | None = None
+
+    def expected_price_eur(self, candidate: Int[Array, " k"], fidelity: Int[Array, " k"]) -> Float[Array, " k"]:
+        """Return what queries are expected to cost."""
+        declared = self.price_eur[fidelity]
+        return declared if self.price_factor is None else declared * self.price_factor[candidate, fidelity]
+
+    @property
+    def expected_prices_eur(self) -> Float[Array, " L"] | Float[Array, "n L"]:
+        """What every query is expected to cost; one row for all candidates where none differs."""
+        return self.price_eur if self.price_factor is None else self.price_eur * self.price_factor
 
 
 class State(eqx.Module):
@@ -271,28 +283,30 @@ def _foreseen(policy: Policy, state: State) -> Narrowing:
 
 
 def _options(policy: Policy, state: State, dataset: Dataset, worth: Worth) -> _Options:
-    pending, fidelities = dataset.pending, jnp.arange(policy.price_eur.shape[0])
+    price_eur, pending, fidelities = policy.expected_prices_eur, dataset.pending, jnp.arange(policy.limit.shape[0])
     further = policy.limit - jnp.sum(dataset.asked, axis=0)
     working = (state.failures < policy.failure_limit) & (further > 0)
     in_flight = jnp.sum(pending, axis=0)
-    committed = state.spent_eur + jnp.sum(in_flight * policy.price_eur)
+    committed = state.spent_eur + jnp.sum(pending * price_eur if price_eur.ndim == 2 else in_flight * price_eur)
     # Information is worth its price only while the measurement that it is for can still be paid.
-    follow_up = jnp.where(fidelities == policy.target, 0.0, policy.price_eur[policy.target])
+    follow_up = jnp.where(fidelities == policy.target, 0.0, price_eur[..., policy.target, None])
     left = policy.budget_eur - committed - follow_up
-    waits = _waits(policy, dataset, working & (policy.price_eur <= left))
+    waits = waits_for(policy, dataset, working & (price_eur <= left))
     possible = ~dataset.asked & working & working[policy.target]
-    price = policy.price_eur + _waiting(policy, pending)
-    gain = _with_enabling(worth.gain, price if policy.acquisition.in_eur else jnp.zeros_like(price), waits, possible)
+    price = price_eur + _waiting(policy, pending)
+    gain = with_enabling(worth.gain, price if policy.acquisition.in_eur else jnp.zeros_like(price), waits, possible)
     possible = possible & ~waits.any(axis=2)
     paying = possible & (gain > (price if policy.acquisition.in_eur else 0.0))
-    affordable = paying & (policy.price_eur <= left)
+    affordable = paying & (price_eur <= left)
     cheapest = jnp.argmin(jnp.where(affordable, price, jnp.inf), axis=1)
     open_ = affordable & (fidelities == cheapest[:, None]) & ~pending.any(axis=1, keepdims=True)
     # Screening answers are cheap and soon there: nothing dearer is bought blindly while they are on their way.
     screening = policy.capacity > BULK
     open_ = open_ & (screening | ~jnp.any(pending & screening))
-    paid = jnp.floor(left / jnp.maximum(policy.price_eur, _FREE))
-    paid = jnp.clip(paid, 0, pending.shape[0]).astype(jnp.int32)
+    paid = jnp.clip(jnp.floor(left / jnp.maximum(price_eur, _FREE)), 0, pending.shape[0])
+    if paid.ndim == 2:  # the dearest of those that may be asked tells how many are paid for in any case
+        paid = jnp.min(jnp.where(open_, paid, pending.shape[0]), axis=0)
+    paid = paid.astype(jnp.int32)
     room = jnp.minimum(jnp.minimum(policy.capacity - in_flight, further), paid)
     outcome = jnp.select(
         [pending.any(), paying.any() & ~affordable.any(), possible.any()],
@@ -303,13 +317,13 @@ def _options(policy: Policy, state: State, dataset: Dataset, worth: Worth) -> _O
     return _Options(jnp.where(open_ & (room > 0), ratio, -jnp.inf), gain, room.astype(jnp.int32), outcome)
 
 
-def _waits(policy: Policy, dataset: Dataset, open_: Bool[Array, " L"]) -> Bool[Array, "n L L"]:
+def waits_for(policy: Policy, dataset: Dataset, open_: Bool[Array, " L"] | Bool[Array, "n L"]) -> Bool[Array, "n L L"]:
     """Return, for every candidate, which fidelity (row) still waits for which (column).
 
     Args:
         policy: rules of the campaign.
         dataset: queries so far.
-        open_: fidelities that may still be asked.
+        open_: fidelities that may still be asked, of all candidates or of each.
     """
     unanswered = ~dataset.observed
     hope = dataset.observed | dataset.pending | (~dataset.asked & open_)
@@ -320,8 +334,11 @@ def _waits(policy: Policy, dataset: Dataset, open_: Bool[Array, " L"]) -> Bool[A
     return (policy.requires & unanswered[:, None, :]) | (policy.follows & (unanswered & hope)[:, None, :])
 
 
-def _with_enabling(
-    gain: Float[Array, "n L"], price: Float[Array, " L"], waits: Bool[Array, "n L L"], possible: Bool[Array, "n L"]
+def with_enabling(
+    gain: Float[Array, "n L"],
+    price: Float[Array, " L"] | Float[Array, "n L"],
+    waits: Bool[Array, "n L L"],
+    possible: Bool[Array, "n L"],
 ) -> Float[Array, "n L"]:
     """Return gains where a query that another waits for is worth at least what that one brings beyond its price."""
 

@@ -16,6 +16,8 @@ class EventKind(StrEnum):
     CAMPAIGN = "campaign"
     DECISION = "decision"
     OBSERVATION = "observation"
+    PRICES = "prices"
+    WITHDRAWAL = "withdrawal"
     RESUME = "resume"
     STOP = "stop"
 

@@ -12,7 +12,7 @@ import pandas as pd
 from mfal.campaign.build import build_rules, recorded_rules
 from mfal.campaign.config import CampaignConfig, load
 from mfal.campaign.goal import Goal, goal, worth_of_success
-from mfal.campaign.history import Rules, fold
+from mfal.campaign.history import Rules, current_policy, fold
 from mfal.campaign.record import campaign_events
 from mfal.errors import MissingExtraError
 from mfal.whatif.bands import (
@@ -258,7 +258,8 @@ def _from_file(file: Path) -> tuple[CampaignConfig, Rules, Start]:
 def _from_ledger(directory: Path) -> tuple[CampaignConfig, Rules, Start]:
     events = campaign_events(directory)
     config, rules = recorded_rules(events[0].payload)
-    return config, rules, begin(rules, fold(rules, events))
+    progress = fold(rules, events)
+    return config, replace(rules, policy=current_policy(rules, progress)), begin(rules, progress)
 
 
 def _by_name(names: tuple[str, ...], numbers: np.ndarray) -> dict[str, float]:

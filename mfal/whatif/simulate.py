@@ -158,7 +158,8 @@ def prepared(policy: Policy, start: Start, steps: int, frozen: bool) -> Start:
     """
     state = start.state
     size = state.dataset.status.shape[0]
-    left = jnp.maximum(policy.budget_eur - state.spent_eur, 0.0) / jnp.maximum(policy.price_eur, _FREE)
+    least = policy.expected_prices_eur.reshape(-1, policy.limit.shape[0]).min(axis=0)
+    left = jnp.maximum(policy.budget_eur - state.spent_eur, 0.0) / jnp.maximum(least, _FREE)
     more = jnp.minimum(left, 1.0 * steps * policy.batch)
     most = jnp.minimum(jnp.sum(state.dataset.asked, axis=0) + more, 1.0 * size)
     fitted_at = jnp.full_like(state.fitted_at, _NEVER) if frozen else state.fitted_at
@@ -231,7 +232,7 @@ def _answers(
         fidelity=flights.fidelity,
         value=value,
         noise_variance=policy.noise_variance[flights.fidelity],
-        price_eur=policy.price_eur[flights.fidelity],
+        price_eur=policy.expected_price_eur(flights.candidate, flights.fidelity),
         failed=failed,
         valid=landed,
     )

@@ -8,6 +8,7 @@ Symmetry, which this leaves out, makes a calculation shorter, so that the estima
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ import numpy as np
 from physics.dft.mesh import kpoint_counts
 from physics.dft.refusals import valence_electrons
 from physics.dft.settings import DFTSettings
+from physics.dft.volume import VOLUME_STRAINS
 from physics.prototypes import from_record
 
 START_SECONDS = 2.0
 # Median of 25 elements and compounds (fast, 1 to 4 atoms, one core of an AMD EPYC, 2026-11-23); past jobs replace it.
 SECONDS_PER_WORK = 3.9e-6
-ENOUGH = 5  # past jobs
+ENOUGH, LATEST = 5, 50  # past jobs: at least, and at most
 BANDS_PER_ELECTRON, ORTHOGONAL_BANDS = 0.6, 100.0
 WAVE_NUMBER_PER_ROOT_EV = 0.5123  # 1/angstrom of a free electron of 1 eV
 
@@ -39,7 +41,10 @@ class CostModel:
 
     def seconds(self, spec: Mapping[str, Any]) -> float:
         """Return the expected time of a job; 0 where an element has no PAW data, and the job ends at once."""
-        work = work_of(spec)
+        return self.seconds_of(work_of(spec))
+
+    def seconds_of(self, work: float) -> float:
+        """Return the expected time of so much work."""
         return START_SECONDS + self.seconds_per_work * work if work else 0.0
 
 
@@ -47,14 +52,15 @@ def learnt(results: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Co
     """Return the model that past jobs speak for, the given one where there are too few.
 
     Args:
-        results: spec and answer of each.
+        results: spec and answer of each, the latest first.
     """
-    rates = [rate for spec, answer in results if (rate := _rate(spec, answer)) is not None]
+    told = (rate for spec, answer in results if (rate := _rate(spec, answer)) is not None)
+    rates = list(islice(told, LATEST))
     return CostModel(float(np.median(rates)), len(rates)) if len(rates) >= ENOUGH else CostModel()
 
 
 def work_of(spec: Mapping[str, Any]) -> float:
-    """Return the work of a single point; 0 where an element has no PAW data."""
+    """Return the work of a job, each of its single points counted; 0 where an element has no PAW data."""
     atoms, settings = from_record(spec["structure"]), DFTSettings(**spec["settings"])
     electrons = valence_electrons(atoms, settings.functional)
     if electrons is None:
@@ -63,11 +69,12 @@ def work_of(spec: Mapping[str, Any]) -> float:
     plane_waves = atoms.get_volume() * wave_number**3 / (6 * math.pi**2)
     bands = max(1.0, BANDS_PER_ELECTRON * electrons)
     kpoints = math.prod(spec.get("kpoints") or kpoint_counts(atoms, settings.k_length_a))
-    return kpoints * bands * plane_waves * (1 + bands / ORTHOGONAL_BANDS)
+    volumes = 1 + len(VOLUME_STRAINS) if spec.get("relax_volume") else 1
+    return volumes * kpoints * bands * plane_waves * (1 + bands / ORTHOGONAL_BANDS)
 
 
 def _rate(spec: Mapping[str, Any], answer: Mapping[str, Any]) -> float | None:
     seconds = float(answer.get("seconds", 0.0)) * float(answer.get("cores", 1)) - START_SECONDS
     told = {**spec, "kpoints": answer.get("kpoints")}  # the search for a mesh takes longer than all else here
-    work = 0.0 if "failure" in answer or spec.get("relax_volume") else work_of(told)
+    work = 0.0 if "failure" in answer else work_of(told)
     return seconds / work if work and seconds > 0 else None

@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from physics.queue.local_queue import LIMIT_SECONDS
 from physics.queue.register import Register
 from physics.queue.result_cache import Result, ResultCache
 from physics.queue.settings import QueueSettings
+from physics.queue.waiting import Waiting
 
 ATTEMPTS = 3
 LOOK_SECONDS, STATES_SECONDS, HEALTH_SECONDS, SETTLE_SECONDS = 0.1, 1.0, 10.0, 20.0
@@ -48,7 +48,7 @@ class AiidaQueue:
         self._bridge = Bridge(self._directory / "aiida", settings)
         self._register = Register(ResultCache(cache.resolve()))
         self._workers, self._settings, self._limit_seconds = workers, settings, limit_seconds
-        self._waiting: deque[list[Job]] = deque()
+        self._waiting = Waiting()
         self._flights: dict[str, _Batch] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -59,12 +59,13 @@ class AiidaQueue:
         """Queue jobs and return their keys at once; known or finished jobs are not queued again.
 
         Args:
-            jobs: in order of urgency.
+            jobs: equally urgent ones are computed in this order.
             together: jobs that one process computes, where starting a process is dear.
         """
         with self._lock:
             fresh = self._register.fresh(jobs)
-            self._waiting.extend(fresh[i : i + together] for i in range(0, len(fresh), together))
+            self._waiting.hurry(jobs)
+            self._waiting.add(fresh, together)
         if fresh and self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="aiida queue", daemon=True)
             self._thread.start()
@@ -82,6 +83,14 @@ class AiidaQueue:
             if self._trouble is not None:
                 raise self._trouble
             return dict(self._register.answers)
+
+    def withdraw(self, keys: Set[str]) -> bool:
+        """Take jobs back if all of them still wait here, not handed to AiiDA; return whether they did."""
+        with self._lock:
+            waited = self._waiting.withdraw(keys)
+            if waited:
+                self._register.forget(keys)
+        return waited
 
     def running(self) -> list[str]:
         """Describe each batch that AiiDA has, for people."""
@@ -126,7 +135,7 @@ class AiidaQueue:
         with self._lock:
             batches = []
             while self._waiting and len(self._flights) + len(batches) < self._settings.in_flight:
-                jobs = self._register.unanswered(self._waiting.popleft())
+                jobs = self._register.unanswered(self._waiting.pop())
                 if jobs:
                     self._register.start(jobs)
                     batches.append(_Batch(jobs, self._label(jobs)))
@@ -150,7 +159,7 @@ class AiidaQueue:
     def _retry_or_give_up(self, batch: _Batch, said: str) -> None:
         for job in self._register.unanswered(batch.jobs):
             if self._register.started[job.key] < ATTEMPTS:
-                self._waiting.append([job])
+                self._waiting.add([job])
             else:
                 self._register.give_up(job, said or "it ended without a result")
 

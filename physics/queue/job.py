@@ -1,6 +1,6 @@
 """A calculation, known by its content."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,12 +17,14 @@ class Job:
         spec: what to calculate, JSON values; with the kind it is the identity of the job.
         label: for people.
         payer: the query that pays for it, if it has to be computed; not part of its identity.
+        urgency: the most urgent waiting job is computed first; not part of its identity either.
     """
 
     kind: str
     spec: Mapping[str, Any]
     label: str
     payer: str = ""
+    urgency: float = 0.0
 
     @property
     def key(self) -> str:
@@ -43,6 +45,10 @@ class JobQueue(Protocol):
 
     def poll(self) -> dict[str, Result]:
         """Return every answer so far by key; a failure has the key ``failure``."""
+        ...
+
+    def withdraw(self, keys: Set[str]) -> bool:
+        """Take jobs back if all of them still wait; return whether they did."""
         ...
 
     def running(self) -> list[str]:

@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from physics.queue.environment import THREADS, last_lines, search_path
 from physics.queue.job import Job
 from physics.queue.register import Register
 from physics.queue.result_cache import NAME_DIGITS, Result, ResultCache
+from physics.queue.waiting import Waiting
 
 ATTEMPTS = 2
 LIMIT_SECONDS = 1800.0  # of one job
@@ -48,20 +48,27 @@ class LocalQueue:
         self._register = Register(ResultCache(cache.resolve()))
         self._workers = workers
         self._limit_seconds = limit_seconds
-        self._waiting: deque[list[Job]] = deque()
+        self._waiting = Waiting()
         self._processes: list[_Process] = []
 
     def submit(self, jobs: Sequence[Job], together: int = 1) -> list[str]:
         """Queue jobs and return their keys at once; known or finished jobs are not queued again.
 
         Args:
-            jobs: in order of urgency.
+            jobs: equally urgent ones are computed in this order.
             together: jobs that one process computes, where starting a process is dear.
         """
-        fresh = self._register.fresh(jobs)
-        self._waiting.extend(fresh[i : i + together] for i in range(0, len(fresh), together))
+        self._waiting.hurry(jobs)
+        self._waiting.add(self._register.fresh(jobs), together)
         self._launch()
         return [job.key for job in jobs]
+
+    def withdraw(self, keys: Set[str]) -> bool:
+        """Take jobs back if all of them still wait; return whether they did."""
+        waited = self._waiting.withdraw(keys)
+        if waited:
+            self._register.forget(keys)
+        return waited
 
     def poll(self) -> dict[str, Result]:
         """Start what can be started and return every answer so far by key; a failure has the key ``failure``."""
@@ -85,7 +92,7 @@ class LocalQueue:
 
     def _launch(self) -> None:
         while self._waiting and len(self._processes) < self._workers:
-            batch = self._register.unanswered(self._waiting.popleft())
+            batch = self._register.unanswered(self._waiting.pop())
             if batch:
                 self._processes.append(self._start(batch))
 
@@ -114,7 +121,7 @@ class LocalQueue:
             self._register.give_up(unanswered.pop(0), f"exceeded the limit of {self._limit_seconds:g} s")
         for job in unanswered:
             if self._register.started[job.key] < ATTEMPTS:
-                self._waiting.append([job])
+                self._waiting.add([job])
             else:
                 said = last_lines(process.log.read_text(errors="replace"))
                 self._register.give_up(job, f"exit status {process.handle.returncode}: {said}")

@@ -1,7 +1,7 @@
 """Which jobs are asked, which are answered: the part of a queue that does not depend on who computes."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,11 @@ class Register:
         left, seconds = self.unanswered(jobs), time.monotonic() - started
         done = f" ({len(jobs) - len(left) + 1} of {len(jobs)})" if len(jobs) > 1 else ""
         return f"{left[0].label}{done}, {seconds:.0f} s" if left else ""
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Drop jobs without an answer, as if they had never been asked."""
+        for key in keys:
+            del self.open[key]
 
     def give_up(self, job: Job, reason: str) -> None:
         """Answer a job with a failure that is not stored: a later campaign may try again."""

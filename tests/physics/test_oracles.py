@@ -1,6 +1,7 @@
 """The entry points: options, the pool, the replay, and oracles over the queue."""
 
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -10,6 +11,7 @@ from mfal.fidelity import Fidelity
 from mfal.oracle import Oracle, OracleContext, Query, Replayable
 from physics import oracles
 from physics.formation_oracle import FormationOracle
+from physics.prototypes import as_record, build
 from physics.queue.job import Job
 from physics.thermodynamics.formation_energy import FormationPlan
 
@@ -173,3 +175,90 @@ def test_core_hours_are_paid_by_the_query_that_caused_them():
     queue = Computed(seconds=1800.0)
     assert observations(queue, "AlNi", "AlTi") == pytest.approx({"AlNi": 0.3, "AlTi": 0.2})
     assert observations(queue, "AlTi", "AlFe") == pytest.approx({"AlTi": 0.2, "AlFe": 0.2})
+
+
+class Held(Computed):
+    """A queue that computes only what it is told to; the rest waits."""
+
+    def __init__(self):
+        super().__init__(seconds=1800.0)
+        self.waiting = {}
+
+    def submit(self, jobs, together=1):
+        self.waiting |= {job.key: job for job in jobs if job.key not in self.answers and job.key not in self.waiting}
+
+    def compute(self, *whats):
+        for key, job in list(self.waiting.items()):
+            if job.spec["what"] in whats:
+                super().submit([self.waiting.pop(key)])
+
+    def withdraw(self, keys):
+        waits = keys <= self.waiting.keys()
+        self.waiting = {key: job for key, job in self.waiting.items() if not (waits and key in keys)}
+        return waits
+
+
+@pytest.fixture
+def held():
+    """Two compounds that share an element, asked of a queue that waits; the first one pays for the element."""
+
+    def plan(query):
+        compound, *elements = (
+            Job("kind", {"what": what}, what, payer=query.key) for what in (query.candidate, "Al", query.candidate[2:])
+        )
+        return FormationPlan(compound, tuple(elements), (0.5, 0.5))
+
+    queue = Held()
+    oracle = FormationOracle(queue, plan, lambda answers: {}, False, rate_eur_per_core_hour=0.1)
+    first, second = (Query(name, "gpaw", 1.0, urgency=urgency) for name, urgency in (("AlNi", 1.0), ("AlTi", 2.0)))
+    oracle.submit([first, second])
+    return queue, oracle, first, second
+
+
+def test_a_query_that_nothing_was_spent_on_is_taken_back(held):
+    queue, oracle, first, _ = held
+    assert {job.spec["what"]: job.urgency for job in queue.waiting.values()} == {
+        "Al": 2.0, "Ni": 1.0, "AlNi": 1.0, "Ti": 2.0, "AlTi": 2.0,
+    }  # fmt: skip
+    assert oracle.withdraw([first]) == [first.key]
+    assert {job.spec["what"] for job in queue.waiting.values()} == {"Al", "Ti", "AlTi"}
+    queue.compute("Al", "Ti", "AlTi")
+    (answer,) = oracle.collect()
+    assert answer.price_eur == pytest.approx(0.3), "the element that both need is paid by who still needs it"
+    oracle.submit([first])  # it may be asked again
+    queue.compute("Ni", "AlNi")
+    assert [item.price_eur for item in oracle.collect()] == [pytest.approx(0.2)]
+
+
+@pytest.mark.parametrize("begun", ["Al", "Ni", "AlNi"])
+def test_what_has_begun_to_cost_stays(held, begun):
+    queue, oracle, first, _ = held
+    queue.compute(begun)
+    assert oracle.withdraw([first]) == []
+    queue.compute("Al", "Ni", "AlNi")
+    assert [item.candidate for item in oracle.collect()] == ["AlNi"]
+
+
+def test_what_another_pays_for_does_not_keep_a_query(held):
+    queue, oracle, _, second = held
+    queue.compute("Al")
+    assert oracle.withdraw([second]) == [second.key]
+    assert {job.spec["what"] for job in queue.waiting.values()} == {"Ni", "AlNi"}
+
+
+@pytest.mark.skipif(find_spec("gpaw") is None, reason="gpaw is not installed")
+def test_expected_prices_follow_the_size(context):
+    """A cell four times as large is dearer, and nothing is expected before the geometry is known."""
+    oracle = oracles.gpaw(context("gpaw", requires=("chgnet",), settings="fast", rate_eur_per_core_hour=1.0))
+    small, large = build("B2", "Al", "Ni", 12.0), build("B2", "Al", "Ni", 12.0).repeat((2, 2, 1))
+    known = {name: {"chgnet": {"structure": as_record(atoms)}} for name, atoms in (("AlNi", small), ("AlTi", large))}
+    prices = oracle.expected_prices_eur({**known, "AlFe": {}})
+    assert prices.keys() == known.keys()
+    assert 0 < prices["AlNi"] < prices["AlTi"]
+
+
+def test_a_rate_needs_a_declared_price(context, monkeypatch):
+    monkeypatch.setattr(oracles, "need_package", lambda package, extra: None)
+    given = context("gpaw", requires=("chgnet",), rate_eur_per_core_hour=1.0)
+    with pytest.raises(CampaignFileError, match="price_eur=0"):
+        oracles.gpaw(replace(given, fidelity=replace(given.fidelity, price_eur=0.0)))
