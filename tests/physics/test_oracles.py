@@ -187,9 +187,9 @@ class Held(Computed):
     def submit(self, jobs, together=1):
         self.waiting |= {job.key: job for job in jobs if job.key not in self.answers and job.key not in self.waiting}
 
-    def compute(self, *whats):
+    def compute(self, *wanted):
         for key, job in list(self.waiting.items()):
-            if job.spec["what"] in whats:
+            if job.spec["what"] in wanted:
                 super().submit([self.waiting.pop(key)])
 
     def withdraw(self, keys):
