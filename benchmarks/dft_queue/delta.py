@@ -113,11 +113,11 @@ def delta_mev_per_atom(ours: list[float], theirs: tuple[float, float, float]) ->
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return mean and worst Delta of the elements that have one, and the rows."""
     deltas = {row["element"]: row["delta_mev_per_atom"] for row in rows if "failure" not in row}
-    found: dict[str, Any] = {"elements": len(rows), "failed": len(rows) - len(deltas), "rows": rows}
+    found: dict[str, Any] = {"delta_elements": len(deltas), "delta_failed": len(rows) - len(deltas), "delta_rows": rows}
     if deltas:  # a figure that was not measured is absent
         worst = max(deltas, key=lambda symbol: deltas[symbol])
         found |= {"delta_mev_per_atom": round(float(np.mean(list(deltas.values()))), 3)}
-        found |= {"worst": worst, "worst_delta_mev_per_atom": deltas[worst]}
+        found |= {"delta_worst": worst, "delta_worst_mev_per_atom": deltas[worst]}
     return found
 
 
