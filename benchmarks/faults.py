@@ -84,7 +84,7 @@ def torment(directory: Path, kills: int, computer: str, seed: int, say: Callable
             driver = _driver(directory, count, computer)
         if sum(trial.kills.values()) < kills:
             time.sleep(rng.uniform(*PAUSE_SECONDS))
-            victim = _kill_one(rng, directory, driver)
+            victim = _kill_one(rng, directory, driver, trial.kills)
             if victim:
                 trial.kills[victim] += 1
         else:
@@ -121,12 +121,15 @@ def _driver(directory: Path, count: int, computer: str) -> "subprocess.Popen[byt
         return subprocess.Popen([*command, "--computer", computer], stdout=log, stderr=log)
 
 
-def _kill_one(rng: random.Random, directory: Path, driver: "subprocess.Popen[bytes]") -> str | None:
-    """Kill something of a random kind that is alive."""
+def _kill_one(
+    rng: random.Random, directory: Path, driver: "subprocess.Popen[bytes]", kills: Counter[str]
+) -> str | None:
+    """Kill something that is alive, of a kind that was killed least so far: jobs are alive for seconds only."""
     groups = _victims(directory, driver)
     if not groups:
         return None
-    name = rng.choice(sorted(groups))
+    least = min(kills[name] for name in groups)
+    name = rng.choice(sorted(name for name in groups if kills[name] == least))
     with contextlib.suppress(psutil.NoSuchProcess):
         rng.choice(groups[name]).send_signal(signal.SIGKILL)
         return name
