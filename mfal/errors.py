@@ -46,3 +46,7 @@ class ScreeningError(MfalError):
 
 class DatasetError(MfalError):
     """An answer cannot become data: names the row, the value and the remedy."""
+
+
+class ConstraintError(MfalError):
+    """Nothing satisfies the conditions, or a candidate does not: names the condition, the value and the remedy."""

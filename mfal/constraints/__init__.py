@@ -1,0 +1,1 @@
+"""What a candidate must satisfy before it may be queried."""
