@@ -16,7 +16,8 @@ class MissingLibxcError(DFTError):
         super().__init__(
             f"{functional=} needs libxc, and this GPAW was built without it; install g++, make and libxc's headers "
             "(Debian: libxc-dev), name 'xc' in the libraries of a GPAW siteconfig, set GPAW_CONFIG to that file and "
-            "run: pip install --no-cache-dir --no-binary gpaw --force-reinstall gpaw; or use 'PBE' or 'LDA'"
+            "run: pip install --no-cache-dir --no-binary gpaw --no-deps --force-reinstall gpaw (README, Install); "
+            "or use 'PBE' or 'LDA'"
         )
 
 

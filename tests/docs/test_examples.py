@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mfal.campaign.config import load
 from mfal.ledger import EventKind, read_events
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,23 @@ def mfal(*arguments: object) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.toml")), ids=lambda file: file.stem)
+def test_campaign_files_are_right_in_both_forms(file):
+    load(file)
+    load(file, fast=True)
+
+
+def test_the_ladder_of_functionals_is_right_with_its_last_functional(tmp_path):
+    text = (ROOT / "examples/functional_ladder.toml").read_text(encoding="utf-8")
+    blocks = [
+        re.sub("^# ", "", block, flags=re.M) if block.startswith("# [") else block for block in text.split("\n\n")
+    ]
+    (tmp_path / "ladder.toml").write_text("\n\n".join(blocks), encoding="utf-8")
+    fidelities = {one.name: one for one in load(tmp_path / "ladder.toml", fast=True).fidelity}
+    assert list(fidelities) == ["chgnet", "lda", "pbe", "r2scan", "calorimetry"]
+    assert fidelities["r2scan"].options == {"functional": "r2SCAN", "settings": "fast"}
 
 
 @pytest.fixture(scope="module")
