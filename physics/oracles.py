@@ -1,6 +1,5 @@
 """The entry points: a pool of measured intermetallics; CHGNet, GPAW and replayed measurements as oracles of mfal."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,10 +20,10 @@ from physics.experiment.replay import MeasuredCompound, measured_compounds
 from physics.formation_oracle import FormationOracle, Known, RefusedQueryError
 from physics.mlip import formation
 from physics.mlip.weights import RELEASES
+from physics.oracle_options import dft_queue, geometry_source, local_queue, rate_of, refuse_unknown, structure_known
 from physics.prototypes import PLAUSIBLE, PROTOTYPES
-from physics.queue.aiida_queue import AiidaQueue
-from physics.queue.job import Job, JobQueue
-from physics.queue.local_queue import LIMIT_SECONDS, LocalQueue
+from physics.queue.job import Job
+from physics.queue.local_queue import LIMIT_SECONDS
 from physics.queue.result_cache import ResultCache
 from physics.queue.settings import settings_from
 from physics.thermodynamics.formation_energy import FormationPlan
@@ -42,7 +41,7 @@ def measured_intermetallics(options: Mapping[str, Any]) -> Pool:
         CampaignFileError: an option is unknown or has a wrong value.
         MissingExtraError: pymatgen is not installed.
     """
-    _refuse_unknown(options, ("limit", "include"), "candidates")
+    refuse_unknown(options, ("limit", "include"), "candidates")
     need_package("pymatgen", "mlip")
     compounds = {compound.formula: compound for compound in measured_compounds()}
     limit, include = options.get("limit", len(compounds)), list(options.get("include", []))
@@ -71,7 +70,7 @@ def chgnet(context: OracleContext) -> "FormationOracle":
         MissingExtraError: chgnet, torch, ase or pymatgen is not installed.
     """
     options, place = context.fidelity.options, f"fidelity {context.fidelity.name!r}"
-    _refuse_unknown(options, ("prototypes", "weights"), place)
+    refuse_unknown(options, ("prototypes", "weights"), place)
     prototypes = _several(options, "prototypes", PLAUSIBLE, PROTOTYPES, place)
     weights = _one(options, "weights", "0.3.0", RELEASES, place)
     for package in ("ase", "pymatgen", "torch", "chgnet"):
@@ -94,7 +93,7 @@ def chgnet(context: OracleContext) -> "FormationOracle":
         equal = (1 / len(elements),) * len(elements)
         return FormationPlan(Job(kind, compound, f"{query.fidelity} {query.candidate}"), references, equal)
 
-    return FormationOracle(_queue(context), plan, _describe_chgnet, together=True)
+    return FormationOracle(local_queue(context), plan, _describe_chgnet, together=True)
 
 
 def gpaw(context: OracleContext) -> "FormationOracle":
@@ -111,22 +110,13 @@ def gpaw(context: OracleContext) -> "FormationOracle":
     """
     options, place = context.fidelity.options, f"fidelity {context.fidelity.name!r}"
     known = ("settings", "functional", "geometry_from", "relax_volume", "rate_eur_per_core_hour")
-    _refuse_unknown(options, known, place)
+    refuse_unknown(options, known, place)
     protocol = _one(options, "settings", "moderate", SETTINGS, place)
     functional = _one(options, "functional", "PBE", FUNCTIONALS, place)
-    geometry_from, relax_volume = options.get("geometry_from", "chgnet"), options.get("relax_volume", False)
-    if geometry_from not in context.fidelity.requires:
-        raise CampaignFileError(
-            f"{place}: options.geometry_from={geometry_from!r} must be in requires={list(context.fidelity.requires)}"
-        )
+    geometry_from, relax_volume = geometry_source(context, place), options.get("relax_volume", False)
     if not isinstance(relax_volume, bool):
         raise CampaignFileError(f"{place}: options.relax_volume={relax_volume!r}: use true or false")
-    rate = _rate(options, place)
-    if rate and not context.fidelity.price_eur:
-        raise CampaignFileError(
-            f"{place}: price_eur=0 with options.rate_eur_per_core_hour={rate!r}: declare what an answer may cost; it "
-            "counts until the geometry, and with it an expected price, is known"
-        )
+    rate = rate_of(context, place)
     for package, extra in (("ase", "dft"), ("gpaw", "dft"), ("gpaw_data", "dft"), ("spglib", "mlip")):
         need_package(package, extra)
     try:
@@ -147,9 +137,7 @@ def gpaw(context: OracleContext) -> "FormationOracle":
         return {name: costs().seconds_of(amount) for name, amount in work.items() if amount}
 
     def plan(query: Query) -> FormationPlan:
-        structure = query.known.get(geometry_from, {}).get("structure")
-        if structure is None:
-            raise OracleError(f"{query.key} has no structure from {geometry_from=}: ask that fidelity first")
+        structure = structure_known(query, geometry_from)
         payer = f"{context.directory.resolve()} {query.key}" if rate is not None else ""
         found = formation_plan(structure, protocol, functional, relax_volume, versions, payer)
         seconds = costs().seconds(found.compound.spec)
@@ -160,7 +148,7 @@ def gpaw(context: OracleContext) -> "FormationOracle":
             )
         return found
 
-    return FormationOracle(_dft_queue(context), plan, _describe_gpaw, False, rate, core_seconds)
+    return FormationOracle(dft_queue(context), plan, _describe_gpaw, False, rate, core_seconds)
 
 
 def measured(context: OracleContext) -> "ReplayOracle":
@@ -170,7 +158,7 @@ def measured(context: OracleContext) -> "ReplayOracle":
         CampaignFileError: an option is given.
         MissingExtraError: pymatgen is not installed.
     """
-    _refuse_unknown(context.fidelity.options, (), f"fidelity {context.fidelity.name!r}")
+    refuse_unknown(context.fidelity.options, (), f"fidelity {context.fidelity.name!r}")
     need_package("pymatgen", "mlip")
     wanted = set(context.pool.ids)
     return ReplayOracle({item.formula: item for item in measured_compounds() if item.formula in wanted})
@@ -248,30 +236,11 @@ def _describe_gpaw(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return details | {"seconds": round(answers[0]["seconds"], 2)}
 
 
-def _queue(context: OracleContext) -> LocalQueue:
-    return LocalQueue(context.directory, context.cache, context.workers)
-
-
 def _limit_seconds(context: OracleContext) -> float:
     """Return how long a job may compute: AiiDA's batches have a walltime, worker processes their alarm."""
     if context.queue.get("engine", "local") == "local":
         return LIMIT_SECONDS
     return min(LIMIT_SECONDS, float(settings_from(context.queue).walltime_seconds))
-
-
-def _rate(options: Mapping[str, Any], place: str) -> float | None:
-    rate = options.get("rate_eur_per_core_hour")
-    if rate is not None and (not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate < math.inf):
-        raise CampaignFileError(f"{place}: options.rate_eur_per_core_hour={rate!r}: use a number, EUR per core-hour")
-    return rate
-
-
-def _dft_queue(context: OracleContext) -> JobQueue:
-    """Return the queue that the campaign file asks for; AiiDA is not imported here but in a process of its own."""
-    if context.queue.get("engine", "local") == "local":
-        return _queue(context)
-    need_package("aiida", "queue")
-    return AiidaQueue(context.directory, context.cache, context.workers, settings_from(context.queue))
 
 
 def _elements(context: OracleContext, query: Query) -> list[str]:
@@ -291,12 +260,6 @@ def _spread(descriptors: np.ndarray, count: int, start: list[int]) -> list[int]:
         gaps[chosen] = -1.0
         chosen.append(int(np.argmax(gaps)))
     return sorted(chosen)
-
-
-def _refuse_unknown(options: Mapping[str, Any], known: Sequence[str], place: str) -> None:
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise CampaignFileError(f"{place}: unknown options {unknown}; known: {sorted(known)}")
 
 
 def _one(options: Mapping[str, Any], key: str, default: str, allowed: Mapping[str, Any], place: str) -> str:

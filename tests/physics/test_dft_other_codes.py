@@ -1,5 +1,10 @@
-"""Other codes by configuration, and VASP's input read back."""
+"""Other codes by configuration, pw.x where it is installed, and VASP's input read back."""
 
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 pytest.importorskip("ase")
@@ -13,6 +18,21 @@ from physics.dft.vasp import FILES, VaspInputError, _read_back, vasp_input_job, 
 from physics.prototypes import as_record
 
 COPPER = as_record(bulk("Cu"))
+DEBIAN = Path("/usr/share/espresso/pseudo")  # package quantum-espresso-data
+needs_espresso = pytest.mark.skipif(
+    shutil.which("pw.x") is None or not DEBIAN.is_dir(), reason="no pw.x with Debian's pseudopotentials"
+)
+
+
+def espresso(structure, pseudopotential, **input_data):
+    symbol = pseudopotential.partition(".")[0]
+    options = {
+        "kpts": [6, 6, 6],
+        "pseudo_dir": str(DEBIAN),
+        "pseudopotentials": {symbol: pseudopotential},
+        "input_data": input_data,
+    }
+    return {"structure": as_record(structure), "calculator": "espresso", "options": options}
 
 
 def test_another_code_answers_in_the_same_shape():
@@ -62,6 +82,52 @@ def test_espresso_gets_its_input(tmp_path):
     calculator.write_inputfiles(bulk("Si"), ["energy"])
     text = (tmp_path / "espresso.pwi").read_text()
     assert "ecutwfc" in text and "Si.upf" in text and "2 2 2" in text
+
+
+@needs_espresso
+def test_espresso_is_run_once_and_says_why_it_failed(monkeypatch):
+    """ASE would run it again for forces and moments that it was not asked to calculate."""
+    runs, run = [], subprocess.check_call
+    monkeypatch.setattr(subprocess, "check_call", lambda *given, **more: (runs.append(given), run(*given, **more))[1])
+    spec = espresso(bulk("Si"), "Si.pbe-rrkj.UPF", system={"ecutwfc": 15.0}, electrons={"electron_maxstep": 2})
+    spec["options"]["kpts"] = [2, 2, 2]
+    assert "convergence NOT achieved after   2 iterations" in ase_single_point_job(spec)["failure"]
+    spec["options"]["input_data"] = {"system": {"ecutwfc": 15.0}}
+    answer = ase_single_point_job(spec)
+    assert answer["energy_ev_per_atom"] < -100 and "forces_ev_per_a" not in answer
+    assert "kpts" not in answer["settings"]["options"] and answer["kpoints"] == [2, 2, 2]
+    assert len(runs) == 2
+    spec["options"]["input_data"] = {"system": {"ecutwfc": 15.0}, "control": {"tprnfor": True, "tstress": True}}
+    assert np.shape(ase_single_point_job(spec)["stress_gpa"]) == (3, 3)
+
+
+@needs_espresso
+def test_espresso_starts_from_moments():
+    system = {"ecutwfc": 25.0, "ecutrho": 200.0, "occupations": "smearing", "smearing": "mv", "degauss": 0.02}
+    spec = espresso(bulk("Ni"), "Ni.pz-nd-rrkjus.UPF", system=system) | {"moments_mub": [0.7]}
+    assert 0.4 < ase_single_point_job(spec)["moment_mub"] < 0.8  # LDA: 0.6
+
+
+@needs_espresso
+def test_an_element_without_pseudopotential_is_a_failure_that_names_it():
+    answer = ase_single_point_job(espresso(bulk("Ge"), "Si.pbe-rrkj.UPF", system={"ecutwfc": 15.0}))
+    assert "names no file for ['Ge']; add one" in answer["failure"]
+
+
+@pytest.mark.slow
+@needs_espresso
+def test_silicon_by_espresso_agrees_with_gpaw():
+    """Edge and bulk modulus by PBE; the other ones are those of tests/physics/test_dft_validation.py."""
+    from ase.eos import EquationOfState
+    from ase.units import GPa
+
+    edges = np.linspace(5.35, 5.6, 7)
+    system = {"ecutwfc": 30.0, "ecutrho": 240.0}
+    specs = [espresso(bulk("Si", "diamond", edge), "Si.pbe-nl-rrkjus_psl.1.0.0.UPF", system=system) for edge in edges]
+    energies = [2 * ase_single_point_job(spec)["energy_ev_per_atom"] for spec in specs]
+    volume, _, bulk_modulus = EquationOfState(edges**3 / 4, energies, "birchmurnaghan").fit()
+    assert (4 * volume) ** (1 / 3) == pytest.approx(5.477, rel=0.003)
+    assert bulk_modulus / GPa == pytest.approx(88.9, rel=0.05)
 
 
 @pytest.mark.parametrize(("functional", "tag"), [("PBE", "GGA = Pe"), ("r2SCAN", "METAGGA = R2scan"), ("LDA", "ENCUT")])
