@@ -1,4 +1,4 @@
-"""Slow: five solids, magnetic metals, elastic constants and gaps against published values."""
+"""Slow: five solids, magnetic metals, elastic constants and gaps against values from elsewhere."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from physics.dft.equation_of_state import equation_of_state_job
 from physics.dft.gpaw import single_point_job
 from physics.prototypes import as_record, build, elemental_reference
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # SrTiO3 took 519 s on a busy core
 
 
 def perovskite(edge_a):
@@ -65,7 +65,8 @@ def test_elastic_constants_of_silicon():
     # ASE's primitive cell has the cubic axes
     answer = elastic_job({"structure": as_record(bulk("Si", "diamond", 5.47)), "settings": "fast"})
     stiffness = np.array(answer["stiffness_gpa"])
-    # measured: 165.7, 63.9 and 79.6 GPa (McSkimin, J. Appl. Phys. 24, 988, 1953); PBE is softer
+    # measured at room temperature: Hopcroft, Nix and Kenny, J. Microelectromech. Syst. 19, 229 (2010),
+    # 10.1109/JMEMS.2009.2039697; PBE is softer
     assert stiffness[0, 0] == pytest.approx(165.7, rel=0.2)
     assert stiffness[0, 1] == pytest.approx(63.9, rel=0.2)
     assert stiffness[3, 3] == pytest.approx(79.6, rel=0.2)
@@ -73,6 +74,10 @@ def test_elastic_constants_of_silicon():
     assert answer["stable"] is True
 
 
-def test_gap_of_magnesia():
-    answer = band_gap_job({"structure": as_record(bulk("MgO", "rocksalt", 4.25)), "settings": "fast"})
-    assert answer["gap_ev"] == answer["direct_gap_ev"] == pytest.approx(4.45, abs=0.2)  # PBE
+@pytest.mark.parametrize(
+    ("atoms", "direct_ev"), [(bulk("MgO", "rocksalt", 4.189), 4.84), (bulk("Si", "diamond", 5.421), 2.56)]
+)
+def test_direct_gaps_by_pbe(atoms, direct_ev):
+    """All-electron values: Betzinger, Friedrich and Blügel, Phys. Rev. B 81, 195117 (2010), in GPAW's tests."""
+    answer = band_gap_job({"structure": as_record(atoms), "settings": "moderate"})
+    assert answer["direct_gap_ev"] == pytest.approx(direct_ev, abs=0.1)  # another code there: 4.75 and 2.57
