@@ -208,7 +208,7 @@ def _espresso(options: Mapping[str, Any], directory: str) -> Any:
     from ase.calculators.espresso import Espresso, EspressoProfile
 
     given = dict(options)
-    profile = EspressoProfile(command="pw.x", pseudo_dir=given.pop("pseudo_dir"))
+    profile = EspressoProfile(command=_bound("pw.x"), pseudo_dir=given.pop("pseudo_dir"))
     return Espresso(profile=profile, directory=directory, **_with_tuples(given))
 
 
@@ -216,8 +216,13 @@ def _abinit(options: Mapping[str, Any], directory: str) -> Any:
     from ase.calculators.abinit import Abinit, AbinitProfile
 
     given = dict(options)
-    profile = AbinitProfile(command="abinit", pp_paths=given.pop("pp_paths"))
+    profile = AbinitProfile(command=_bound("abinit"), pp_paths=given.pop("pp_paths"))
     return Abinit(profile=profile, directory=directory, **_with_tuples(given))
+
+
+def _bound(program: str) -> str:
+    """Return the command of a program that ends with its job: a killed one would go on unseen and be computed twice."""
+    return f"setpriv --pdeathsig KILL {program}" if shutil.which("setpriv") else program
 
 
 def _with_tuples(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,39 @@ def test_espresso_is_run_once_and_says_why_it_failed(monkeypatch):
     assert len(runs) == 2
     spec["options"]["input_data"] = {"system": {"ecutwfc": 15.0}, "control": {"tprnfor": True, "tstress": True}}
     assert np.shape(ase_single_point_job(spec)["stress_gpa"]) == (3, 3)
+
+
+@needs_espresso
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv (util-linux)")
+def test_espresso_ends_with_its_job():
+    spec = espresso(bulk("Si", cubic=True), "Si.pbe-rrkj.UPF", system={"ecutwfc": 60.0})
+    code = f"from physics.dft.other_codes import ase_single_point_job as job; job({spec!r})"
+    job = subprocess.Popen([sys.executable, "-c", code])
+    children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
+    try:
+        program = until(lambda: next((one for one in children.read_text().split() if named(one) == "pw.x"), None))
+    finally:
+        job.kill()
+        job.wait()
+    assert until(lambda: named(program) != "pw.x")
+
+
+def named(process):
+    """Return the name of a running process; None of one that has ended or waits to be buried."""
+    status = Path(f"/proc/{process}/status")
+    try:
+        lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if lines["State"].startswith("Z") else lines["Name"]
+
+
+def until(happened, limit=60.0):
+    deadline = time.monotonic() + limit
+    while not (found := happened()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
 
 
 @needs_espresso
