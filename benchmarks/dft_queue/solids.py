@@ -1,8 +1,8 @@
 """Lattice constants and bulk moduli of five solids by GPAW beside published PBE values.
 
 ``python -m benchmarks.dft_queue.solids [--protocol moderate]``. All-electron (WIEN2k) lattice constants of compounds
-are those of Garrity et al., Comput. Mater. Sci. 81, 446 (2014), supplement; of elements, with their bulk moduli, those
-of Lejaeghere et al., Crit. Rev. Solid State Mater. Sci. 39, 1 (2014), which ASE carries.
+are those of Garrity et al. (10.1016/j.commatsci.2013.08.053, supplement); of elements, with their bulk moduli, those of
+Lejaeghere et al. (10.1080/10408436.2013.772503), which ASE carries.
 """
 
 import argparse
