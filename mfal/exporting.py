@@ -5,7 +5,7 @@ comes from, and an event's details name its calculations.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -79,6 +79,8 @@ class ExportRequest:
         unit: of the values.
         head_hash: of the last event.
         entries: the observations in the order of arrival.
+        directory: of the campaign.
+        queue: its table ``[dft.queue]``.
         cache: folder of finished calculations by content hash.
         output: the file to be.
     """
@@ -88,6 +90,8 @@ class ExportRequest:
     unit: str
     head_hash: str
     entries: tuple[Entry, ...]
+    directory: Path
+    queue: Mapping[str, Any]
     cache: Path
     output: Path
 
@@ -101,12 +105,14 @@ class ExportReport:
         noun: what they are, in the plural.
         left_out: observations that the format has no place for.
         missing: calculations that the ledger names and that could not be had, each with the reason.
+        source: where they were looked for; empty for the folder of finished calculations.
     """
 
     written: int
     noun: str
     left_out: int = 0
     missing: tuple[tuple[str, str], ...] = ()
+    source: str = ""
 
 
 @runtime_checkable
@@ -140,8 +146,8 @@ def read_request(directory: Path, output: Path, cache: Path | None = None) -> Ex
     if cache is not None and not cache.is_dir():
         raise ExportError(f"--cache {cache} is no folder; name the one with the finished calculations")
     found = cache or config.compute.folder(directory)
-    head, what = config.campaign.name, config.property
-    return ExportRequest(head, what.name, what.unit, events[-1].hash, _entries(events), found, output)
+    head, what, queue = config.campaign.name, config.property, config.dft.queue.model_dump()
+    return ExportRequest(head, what.name, what.unit, events[-1].hash, _entries(events), directory, queue, found, output)
 
 
 def export(exporter: Exporter, request: ExportRequest, force: bool) -> ExportReport:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from mfal.exporting import Entry, ExportError, ExportReport, ExportRequest, need_suffix
 from mfal.oracle import need_package
 from physics.documents.calculation import Calculation, Link, Missing, calculations, recorded_structure
+from physics.queue.client import Bridge, QueueError
 from physics.queue.result_cache import NAME_DIGITS
+from physics.queue.settings import settings_from
 
 if TYPE_CHECKING:
     from physics.documents.ase_database import Row
 
+ARCHIVE_SECONDS = 3600.0  # of 100 000 batches and more
 Links = dict[str, list[Link]]
 MissingList = list[tuple[str, str]]
 
@@ -66,6 +69,43 @@ def ase(request: ExportRequest, target: Path) -> ExportReport:
         raise ExportError(f"{request.output} cannot be written ({error}); make room, or name another place") from error
     left_out = sum(entry.event_hash not in held for entry in request.entries)
     return ExportReport(count, "rows", left_out, tuple(missing))
+
+
+def aiida(request: ExportRequest, target: Path) -> ExportReport:
+    """Write what AiiDA knows of the batches that have ended, with inputs and outputs, as an archive of AiiDA."""
+    need_suffix(request, (".aiida",))
+    need_package("aiida", "queue")
+    root = request.directory.resolve() / "aiida"
+    archived = _archived(request, root, target)
+    nodes = [(entry.observation.candidate, entry.observation.details.get("node")) for entry in request.entries]
+    reason = "is of no batch that has ended here: export the campaign that computed it, or wait for its end"
+    elsewhere = [(name, node) for name, node in nodes if node is not None and node not in archived]
+    missing = tuple((f"of {name}", f"node {node} {reason}") for name, node in elsewhere)
+    return ExportReport(len(archived), "batches", sum(node is None for _, node in nodes), missing, str(root))
+
+
+def _archived(request: ExportRequest, root: Path, target: Path) -> set[str]:
+    """Let a process that may import AiiDA write the archive; return the nodes in it."""
+    _require_profile(request, root)
+    bridge = Bridge(root, settings_from(request.queue), ARCHIVE_SECONDS)
+    try:
+        archived = set(bridge.ask("archive", file=str(target.resolve())))
+    except QueueError as error:
+        raise ExportError(f"{request.output} cannot be written ({error}); type mfal queue doctor") from error
+    finally:
+        bridge.close()
+    if not archived:
+        raise ExportError(f"{root}: no batch has ended yet; export once one has")
+    return archived
+
+
+def _require_profile(request: ExportRequest, root: Path) -> None:
+    if request.queue.get("engine") != "aiida":
+        remedy = "set [dft.queue] engine = 'aiida' in the next one, or export this one --to emmet, optimade or ase"
+        raise ExportError(f"this campaign's DFT jobs do not go through AiiDA; {remedy}")
+    if not (root / ".aiida" / "config.json").exists():
+        remedy = "export the one that computed its jobs, or wait for a job"
+        raise ExportError(f"{root} has no profile of AiiDA: this campaign has computed nothing by itself; {remedy}")
 
 
 def _need(*packages: str) -> None:

@@ -16,6 +16,8 @@ formats:
   emmet         a validated emmet-core document a calculation, failed ones included; .json, or .jsonl a line each
   optimade      the structures of the calculations as an OPTIMADE response, .json
   ase           an ASE database, .db: a row an observation that has a structure, and one a reference calculation
+  aiida         what AiiDA knows of the DFT jobs ([dft.queue] engine = "aiida"), an archive, .aiida, for
+                verdi archive import; its nodes are the "node" of an observation's details
 
 Every row, document and structure names the ledger's event that it comes from by its hash. Calculations that cannot be
 found are left out, named and counted; a campaign may be exported while it is running.
@@ -29,7 +31,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("directory", type=Path, help="of the campaign")
-    parser.add_argument("--to", required=True, metavar="FORMAT", help="csv, parquet, emmet, optimade or ase, see below")
+    parser.add_argument("--to", required=True, metavar="FORMAT", help="aiida, ase, csv, emmet, optimade or parquet")
     parser.add_argument("--output", type=Path, required=True, help="the file to be written")
     parser.add_argument("--force", action="store_true", help="replace the file if it is there already")
     parser.add_argument("--cache", type=Path, help="folder of finished calculations (default: the campaign's)")
@@ -57,7 +59,7 @@ def _say(report: "ExportReport", request: "ExportRequest") -> None:
         parts.append(f"{_count(report.left_out, 'observations')} left out, for which this format has no place")
     if report.missing:
         missing = _count(len(report.missing), "calculations")
-        parts.append(f"{missing} missing in {request.cache} (--cache names another folder)")
+        parts.append(f"{missing} missing in {report.source or f'{request.cache} (--cache names another folder)'}")
     print(f"{'; '.join(parts)}: {request.output}")
 
 

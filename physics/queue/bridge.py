@@ -18,6 +18,7 @@ from aiida.engine import submit as submit_process
 from aiida.engine.daemon.client import get_daemon_client
 from aiida.orm import CalcJobNode, QueryBuilder, SinglefileData
 
+from physics.queue.archive import archive
 from physics.queue.daemon import ensure_running, stop, subscribers
 from physics.queue.environment import last_lines
 from physics.queue.examination import examine
@@ -40,6 +41,7 @@ def main(root: Path, settings: QueueSettings) -> int:
         "stop": lambda: stop(root),
         "status": lambda: status(root),
         "doctor": lambda: examine(root),
+        "archive": archive,
     }
     print(json.dumps({"found": "ready"}), flush=True)
     connected = ""

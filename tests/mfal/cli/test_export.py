@@ -114,7 +114,7 @@ def test_an_interrupted_export_leaves_nothing(finished, tmp_path):
         (["nowhere", "--to", "csv", "--output", "x.csv"], "nowhere holds no campaign; start one with: mfal run"),
         (
             ["{}", "--to", "excel", "--output", "x.xls"],
-            "name='excel' is not registered in mfal.exports; known: ['ase', ",
+            "name='excel' is not registered in mfal.exports; known: ['aiida', ",
         ),
         (["{}", "--to", "csv", "--output", "x.txt"], "--output x.txt: the name must end in .csv"),
         (["{}", "--to", "parquet", "--output", "x"], "--output x: the name must end in .parquet"),
