@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mfal.errors import CampaignFileError
 from mfal.fidelity import Fidelity, Ladder
+from mfal.queueing import queue_problems
 
 # The unit that every oracle of a known property answers in.
 PROPERTY_UNITS = {
@@ -92,6 +93,7 @@ class QueueSection(_Section):
 
     engine: Literal["local", "aiida"] = "local"
     computer: Literal["local", "slurm"] = "local"
+    database: str | None = None
     workers: int = Field(default=2, ge=1)
     in_flight: int = Field(default=4, ge=1)
     walltime_minutes: int = Field(default=60, ge=1)
@@ -243,10 +245,8 @@ def _inconsistencies(config: CampaignConfig) -> list[tuple[tuple, str]]:
         found.append((("fidelity",), f"requires go in a circle: {' <- '.join(error.args[1])}; remove one"))
     found += _question_problems(config.campaign) + _model_problems(config) + _property_problems(config)
     queue = config.dft.queue
-    if queue.computer == "slurm" and queue.engine != "aiida":
-        found.append(
-            (("dft", "queue", "computer"), "computer = 'slurm' is reached by engine = 'aiida'; write that too")
-        )
+    contradictions = queue_problems(queue.engine, queue.computer, queue.database)
+    found += [(("dft", "queue", key), problem) for key, problem in contradictions]
     return found + (_budget_problems(config) if len(targets) == 1 else [])
 
 

@@ -19,12 +19,13 @@ from aiida.engine.daemon.client import get_daemon_client
 from aiida.orm import CalcJobNode, QueryBuilder, SinglefileData
 
 from physics.queue.archive import archive
-from physics.queue.daemon import ensure_running, stop, subscribers
+from physics.queue.daemon import stop, subscribers
 from physics.queue.environment import last_lines
 from physics.queue.examination import examine
 from physics.queue.profile import code_for, open_profile, options
-from physics.queue.repair import revive_forgotten, sockets
+from physics.queue.repair import Mender, sockets
 from physics.queue.settings import QueueSettings
+from physics.queue.storage import DatabaseError, explained
 
 LOG_CHARACTERS = 600
 _TERMINAL = ("finished", "excepted", "killed")
@@ -33,9 +34,13 @@ _TERMINAL = ("finished", "excepted", "killed")
 def main(root: Path, settings: QueueSettings) -> int:
     """Answer requests until the driver closes the pipe."""
     logging.disable(logging.WARNING)
-    open_profile()
+    try:
+        open_profile(root, settings)
+    except DatabaseError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        return 1
     requests = {
-        "start": lambda: start(root, settings),
+        "start": Mender(root, settings.workers).mend,
         "submit": lambda batches: submit(batches, root, settings),
         "states": states,
         "stop": lambda: stop(root),
@@ -52,17 +57,10 @@ def main(root: Path, settings: QueueSettings) -> int:
         try:
             answer = {"found": requests[request.pop("do")](**request)}
         except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        connected = sockets(root)
+            answer = {"error": explained(error, settings)}
+        connected = connected or sockets(root)
         print(json.dumps(answer), flush=True)
     return 0
-
-
-def start(root: Path, settings: QueueSettings) -> dict[str, Any]:
-    """See to it that the daemon runs and that no batch is forgotten; return what had to be done."""
-    if ensure_running(root, settings.workers):
-        return {"started": True}
-    return {"revived": revive_forgotten(root)}
 
 
 def status(root: Path) -> dict[str, Any]:

@@ -9,6 +9,13 @@ from aiida.manage import get_manager
 from physics.queue.daemon import processes, subscribers
 from physics.queue.repair import forgotten
 
+CONNECTIONS = 5  # of the bridge, the workers and those who look
+_SERVER = """
+select pg_is_in_recovery(),
+       (select coalesce(checksum_failures, 0) from pg_stat_database where datname = current_database()),
+       current_setting('max_connections')::int - (select count(*) from pg_stat_activity)
+"""
+
 
 def examine(root: Path) -> dict[str, str]:
     """Return what was looked at and what is wrong with it; an empty text where nothing is."""
@@ -26,9 +33,19 @@ def examine(root: Path) -> dict[str, str]:
 
 def _database(root: Path) -> str:
     storage: Any = get_manager().get_profile_storage()
-    session = storage.get_session()
-    if session.get_bind().dialect.name != "sqlite":
-        return ""
-    (found,) = session.connection().exec_driver_sql("PRAGMA quick_check").fetchone()
+    connection = storage.get_session().connection()
+    if connection.dialect.name == "postgresql":
+        return _postgresql(connection)
+    (found,) = connection.exec_driver_sql("PRAGMA quick_check").fetchone()
     remedy = f"move {root} away: results are in the cache, and the next run makes a new profile"
     return "" if found == "ok" else f"{found}; {remedy}"
+
+
+def _postgresql(connection: Any) -> str:
+    """Ask the server what can be wrong with it though it answers."""
+    standby, damaged, left = connection.exec_driver_sql(_SERVER).fetchone()
+    if standby:
+        return "the server is a standby, which cannot be written to; name the primary in [dft.queue] database"
+    if damaged:
+        return f"the server has found {damaged} damaged pages; restore the database from a backup"
+    return f"{left} connections left; raise the server's max_connections" if left < CONNECTIONS else ""

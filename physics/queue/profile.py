@@ -12,18 +12,25 @@ from aiida.plugins import BrokerFactory
 
 from physics.queue.environment import search_path
 from physics.queue.settings import QueueSettings
+from physics.queue.storage import require_own, storage
 
 NAME = "mfal"
 CODE = "python"
 POLL_SECONDS = 1
 
 
-def open_profile() -> None:
-    """Load the profile of a campaign; make it first if there is none."""
+def open_profile(root: Path, settings: QueueSettings) -> None:
+    """Load the profile of a campaign; make it first if there is none.
+
+    Raises:
+        DatabaseError: it would be in a database that cannot be used.
+    """
     config = get_config(create=True)
     if NAME not in config.profile_names:
+        require_own(root, settings)
+        backend, told = storage(root, settings)
         create_profile(
-            config, name=NAME, email="mfal@localhost", storage_backend="core.sqlite_dos", storage_config={},
+            config, name=NAME, email="mfal@localhost", storage_backend=backend, storage_config=told,
             broker_backend="core.zeromq", broker_config=BrokerFactory("core.zeromq").get_default_config(),
         )  # fmt: skip
         config.set_option("runner.poll.interval", POLL_SECONDS, scope=NAME)

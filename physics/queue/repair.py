@@ -1,25 +1,70 @@
-"""Batches that AiiDA's database knows and its broker does not: a kill between the two would leave them for ever."""
+"""What AiiDA leaves undone for ever and by itself would not mend. Runs only where the profile is loaded.
+
+A kill between the two leaves batches that the database knows and the broker does not.
+"""
 
 import json
+import time
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from aiida.common import timezone
 from aiida.engine.processes.control import get_active_processes, revive_processes
 from aiida.orm import ProcessNode
 
+from physics.queue.daemon import ensure_running, stop
+
 OLD_SECONDS = 5.0  # handing over takes a fraction of a second
+YOUNG_SECONDS = 60.0  # between two restarts of the daemon
 
 
-def revive_forgotten(root: Path) -> int:
-    """Give the broker a task for each active process that has none; return how many there were.
+@dataclass
+class Mender:
+    """Sees to it that a daemon runs and that every batch goes on; made once for a driver, asked again and again.
 
-    Should such a process have been under way after all, `physics.queue.run_job` computes nothing twice.
+    Attributes:
+        root: folder of the profile.
+        workers: of the daemon.
     """
-    processes = forgotten(root)
-    if processes:
-        revive_processes(processes)
-    return len(processes)
+
+    root: Path
+    workers: int
+    _revived: set[int | None] = field(default_factory=set)
+
+    def mend(self) -> dict[str, Any]:
+        """Do what has to be done and return it; what is left is done when asked again.
+
+        After a start this process still talks to the broker before: nothing more can be done here.
+        """
+        if ensure_running(self.root, self.workers):
+            return {"started": True}
+        if self._is_stuck():
+            stop(self.root)
+            return {"started": ensure_running(self.root, self.workers)}
+        return {"revived": self._revive()}
+
+    def _is_stuck(self) -> bool:
+        """Tell whether batches are forgotten again though they were revived, by a daemon that is not young.
+
+        A worker that could not store what happened to a batch, because the database was away or the disk full, keeps it
+        in its memory and refuses a second task for it; only another worker goes on with it.
+        """
+        again = {node.pk for node in forgotten(self.root)} & self._revived
+        ages = [time.time() - path.stat().st_mtime for path in _sockets(self.root)]
+        return bool(again) and min(ages, default=0.0) > YOUNG_SECONDS
+
+    def _revive(self) -> int:
+        """Give the broker a task for each active process that has none; return how many there were.
+
+        Should such a process have been under way after all, `physics.queue.run_job` computes nothing twice.
+        """
+        processes = forgotten(self.root)
+        if processes:
+            revive_processes(processes)
+        self._revived = {node.pk for node in processes}
+        return len(processes)
 
 
 def forgotten(root: Path) -> list[ProcessNode]:
@@ -31,7 +76,11 @@ def forgotten(root: Path) -> list[ProcessNode]:
 
 def sockets(root: Path) -> str:
     """Return where the broker listens; another place than before means that it was started again."""
-    return "".join(path.read_text() for path in sorted(root.glob(".aiida/broker/*/broker.sockets")))
+    return "".join(path.read_text() for path in _sockets(root))
+
+
+def _sockets(root: Path) -> list[Path]:
+    return sorted(root.glob(".aiida/broker/*/broker.sockets"))
 
 
 def _tasks(root: Path) -> set[int]:

@@ -15,6 +15,7 @@ class QueueSettings:
 
     Attributes:
         computer: ``local`` or ``slurm``.
+        database: address of PostgreSQL without a password; None for SQLite inside the campaign's directory.
         workers: processes of AiiDA that submit and collect.
         in_flight: batches that are handed to AiiDA at once.
         walltime_minutes: of one batch.
@@ -25,6 +26,7 @@ class QueueSettings:
     """
 
     computer: str = "local"
+    database: str | None = None
     workers: int = 2
     in_flight: int = 4
     walltime_minutes: int = 60
