@@ -1,7 +1,6 @@
 """The job queue of a campaign for people: the entry point of `mfal queue`."""
 
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from mfal.oracle import need_package
 from mfal.queueing import Check, QueueStatus
 from physics.queue.client import Bridge, QueueError
 from physics.queue.settings import QueueSettings, settings_from
+from physics.queue.slurm import slurm_problem
 
 LITTLE_GB = 1.0
 
@@ -69,14 +69,3 @@ class AiidaService:
             raise OracleError(str(error)) from error
         finally:
             bridge.close()
-
-
-def slurm_problem() -> str:
-    """Return why SLURM cannot be used from here; empty if it can."""
-    if shutil.which("sinfo") is None:
-        return "sinfo is not on the PATH; run this on a machine that submits to SLURM"
-    try:
-        done = subprocess.run(["sinfo", "-h"], capture_output=True, text=True, timeout=10, check=False)
-    except subprocess.TimeoutExpired:
-        return "sinfo does not answer within 10 s; see to the controller, then resume"
-    return f"{done.stderr.strip()}; see to the controller, then resume" if done.returncode else ""

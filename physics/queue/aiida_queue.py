@@ -54,6 +54,7 @@ class AiidaQueue:
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self._trouble: QueueError | None = None
+        self._waits_for = ""
 
     def submit(self, jobs: Sequence[Job], together: int = 1) -> list[str]:
         """Queue jobs and return their keys at once; known or finished jobs are not queued again.
@@ -96,7 +97,8 @@ class AiidaQueue:
         """Describe each batch that AiiDA has, for people."""
         with self._lock:
             lines = [self._register.describe(batch.jobs, batch.started) for batch in self._flights.values()]
-        return [line for line in lines if line]
+        waits_for = [f"waits: {self._waits_for}"] if self._waits_for else []
+        return waits_for + [line for line in lines if line]
 
     def close(self) -> None:
         """Let go of AiiDA; it goes on with what it has, and a later submit finds the results. Idle, it is stopped."""
@@ -121,17 +123,19 @@ class AiidaQueue:
             while not self._closed.wait(LOOK_SECONDS):
                 now = time.monotonic()
                 if now >= health_at and (self._waiting or self._flights):
-                    self._bridge.ask("start")
+                    self._waits_for = self._bridge.ask("start")["waits_for"]
                     health_at = time.monotonic() + HEALTH_SECONDS
                 self._launch()
-                if now >= states_at and self._flights:
+                if now >= states_at and self._flights and not self._waits_for:
                     self._look()
                     states_at = time.monotonic() + STATES_SECONDS
         except QueueError as error:
             self._trouble = error
 
     def _launch(self) -> None:
-        """Hand over what there is room for."""
+        """Hand over what there is room for, unless it could only be paused."""
+        if self._waits_for:
+            return
         with self._lock:
             batches = []
             while self._waiting and len(self._flights) + len(batches) < self._settings.in_flight:

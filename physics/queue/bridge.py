@@ -40,7 +40,7 @@ def main(root: Path, settings: QueueSettings) -> int:
         print(json.dumps({"error": str(error)}), flush=True)
         return 1
     requests = {
-        "start": Mender(root, settings.workers).mend,
+        "start": Mender(root, settings).mend,
         "submit": lambda batches: submit(batches, root, settings),
         "states": states,
         "stop": lambda: stop(root),
@@ -56,6 +56,8 @@ def main(root: Path, settings: QueueSettings) -> int:
             return 1  # this process still talks to a broker that is gone; the driver starts another
         try:
             answer = {"found": requests[request.pop("do")](**request)}
+        except TimeoutError:
+            return 1  # the broker was killed, and where it listened is not forgotten yet
         except Exception as error:
             answer = {"error": explained(error, settings)}
         connected = connected or sockets(root)

@@ -7,7 +7,7 @@ from aiida.engine.daemon.client import get_daemon_client
 from aiida.manage import get_manager
 
 from physics.queue.daemon import processes, subscribers
-from physics.queue.repair import forgotten
+from physics.queue.repair import forgotten, paused_batches
 
 CONNECTIONS = 5  # of the bridge, the workers and those who look
 _SERVER = """
@@ -20,7 +20,7 @@ select pg_is_in_recovery(),
 def examine(root: Path) -> dict[str, str]:
     """Return what was looked at and what is wrong with it; an empty text where nothing is."""
     runs, workers, lost = get_daemon_client().is_daemon_running, subscribers(root), len(forgotten(root))
-    left = len(processes(root))
+    left, paused = len(processes(root)), len(paused_batches())
     return {
         "profile": "",
         "database": _database(root),
@@ -28,6 +28,7 @@ def examine(root: Path) -> dict[str, str]:
         "workers": "none has subscribed; type mfal queue stop, then mfal queue start" if runs and not workers else "",
         "left over": f"{left} processes of a killed daemon; type mfal queue stop" if left and not runs else "",
         "forgotten": f"{lost} batches without a task; they are revived while the campaign runs" if lost else "",
+        "paused": f"{paused} batches, by a failure; they go on while the campaign runs" if paused else "",
     }
 
 

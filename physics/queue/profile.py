@@ -17,6 +17,12 @@ from physics.queue.storage import require_own, storage
 NAME = "mfal"
 CODE = "python"
 POLL_SECONDS = 1
+OPTIONS = {
+    "runner.poll.interval": POLL_SECONDS,
+    # After 15 s instead of 300 a batch is paused; it is played again once what failed works again.
+    "transport.task_maximum_attempts": 3,
+    "transport.task_retry_initial_interval": 5,
+}
 
 
 def open_profile(root: Path, settings: QueueSettings) -> None:
@@ -33,7 +39,8 @@ def open_profile(root: Path, settings: QueueSettings) -> None:
             config, name=NAME, email="mfal@localhost", storage_backend=backend, storage_config=told,
             broker_backend="core.zeromq", broker_config=BrokerFactory("core.zeromq").get_default_config(),
         )  # fmt: skip
-        config.set_option("runner.poll.interval", POLL_SECONDS, scope=NAME)
+        for option, value in OPTIONS.items():
+            config.set_option(option, value, scope=NAME)
         config.set_default_profile(NAME, overwrite=True)
         config.store()
     load_profile(NAME)

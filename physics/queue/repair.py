@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from aiida.common import timezone
-from aiida.engine.processes.control import get_active_processes, revive_processes
+from aiida.engine.processes.control import get_active_processes, play_processes, revive_processes
 from aiida.orm import ProcessNode
 
 from physics.queue.daemon import ensure_running, stop
+from physics.queue.room import room_problem
+from physics.queue.settings import QueueSettings
+from physics.queue.slurm import slurm_problem
 
 OLD_SECONDS = 5.0  # handing over takes a fraction of a second
+PLAY_SECONDS = 5.0
 YOUNG_SECONDS = 60.0  # between two restarts of the daemon
 
 
@@ -26,24 +30,25 @@ class Mender:
 
     Attributes:
         root: folder of the profile.
-        workers: of the daemon.
+        settings: of the queue.
     """
 
     root: Path
-    workers: int
+    settings: QueueSettings
     _revived: set[int | None] = field(default_factory=set)
 
     def mend(self) -> dict[str, Any]:
-        """Do what has to be done and return it; what is left is done when asked again.
-
-        After a start this process still talks to the broker before: nothing more can be done here.
-        """
-        if ensure_running(self.root, self.workers):
-            return {"started": True}
+        """Do what has to be done and return it, and what has to be waited for; asked again, it does what is left."""
+        waits_for = room_problem(self.root)
+        if waits_for:
+            return {"waits_for": waits_for}  # neither the database nor a daemon could be written for
+        waits_for = slurm_problem() if self.settings.computer == "slurm" else ""
+        if ensure_running(self.root, self.settings.workers):
+            return {"started": True, "waits_for": waits_for}  # this process still talks to the broker before
         if self._is_stuck():
             stop(self.root)
-            return {"started": ensure_running(self.root, self.workers)}
-        return {"revived": self._revive()}
+            return {"started": ensure_running(self.root, self.settings.workers), "waits_for": waits_for}
+        return {"revived": self._revive(), "played": 0 if waits_for else self._play(), "waits_for": waits_for}
 
     def _is_stuck(self) -> bool:
         """Tell whether batches are forgotten again though they were revived, by a daemon that is not young.
@@ -65,6 +70,21 @@ class Mender:
             revive_processes(processes)
         self._revived = {node.pk for node in processes}
         return len(processes)
+
+    def _play(self) -> int:
+        """Let batches go on that AiiDA has paused, and return how many; nobody else pauses any.
+
+        AiiDA pauses a batch, for ever, when the scheduler or the disk has failed several times in a row.
+        """
+        paused = paused_batches()
+        if paused:
+            play_processes(paused, timeout=PLAY_SECONDS)
+        return len(paused)
+
+
+def paused_batches() -> list[ProcessNode]:
+    """Return what AiiDA has paused."""
+    return get_active_processes(paused=True)
 
 
 def forgotten(root: Path) -> list[ProcessNode]:

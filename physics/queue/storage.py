@@ -9,6 +9,7 @@ from aiida.manage.configuration.profile import Profile
 from aiida.storage.psql_dos.migrator import PsqlDosMigrator
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from physics.queue.room import FULL
 from physics.queue.settings import QueueSettings
 
 UNREACHABLE = (UnreachableStorage, OperationalError, InterfaceError)
@@ -60,6 +61,8 @@ def require_own(root: Path, settings: QueueSettings) -> None:
 
 def explained(error: Exception, settings: QueueSettings) -> str:
     """Return what has happened; where PostgreSQL cannot be reached, with its address and the remedy."""
+    if "disk is full" in str(error) or getattr(error, "errno", None) in FULL:
+        return f"{type(error).__name__}: the disk is full; make room, then resume"
     if settings.database is None or not isinstance(error, UNREACHABLE):
         return f"{type(error).__name__}: {error}"
     said = str(error).partition("\n")[0]
