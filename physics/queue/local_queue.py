@@ -14,6 +14,7 @@ from physics.queue.environment import THREADS, last_lines, search_path
 from physics.queue.job import Job
 from physics.queue.register import Register
 from physics.queue.result_cache import NAME_DIGITS, Result, ResultCache
+from physics.queue.room import room_problem
 from physics.queue.waiting import Waiting
 
 ATTEMPTS = 2
@@ -83,7 +84,9 @@ class LocalQueue:
 
     def running(self) -> list[str]:
         """Describe each process, for people."""
-        return [line for process in self._processes if (line := self._register.describe(process.jobs, process.started))]
+        waits_for = self._waits_for()
+        lines = [self._register.describe(process.jobs, process.started) for process in self._processes]
+        return ([f"waits: {waits_for}"] if waits_for else []) + [line for line in lines if line]
 
     def close(self) -> None:
         """Forget the processes; they go on, and a later submit finds their results."""
@@ -91,10 +94,13 @@ class LocalQueue:
         self._processes.clear()
 
     def _launch(self) -> None:
-        while self._waiting and len(self._processes) < self._workers:
+        while self._waiting and len(self._processes) < self._workers and not self._waits_for():
             batch = self._register.unanswered(self._waiting.pop())
             if batch:
                 self._processes.append(self._start(batch))
+
+    def _waits_for(self) -> str:
+        return room_problem(self._jobs_directory) or room_problem(self._register.cache.directory)
 
     def _start(self, batch: Sequence[Job]) -> _Process:
         self._register.start(batch)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from physics.queue.room import patiently
+
 NAME_DIGITS = 16  # of a content hash, where a calculation is named
 Spec = Mapping[str, Any]
 Result = dict[str, Any]
@@ -55,17 +57,9 @@ class ResultCache:
         return None
 
     def write(self, key: str, kind: str, spec: Spec, result: Result) -> None:
-        """Store a result together with what was asked; the file appears whole or not at all."""
-        path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Store a result together with what was asked, once the disk has room; the file appears whole or not at all."""
         record = {"key": key, "kind": kind, "spec": spec, "result": result, "sha256": digest(result)}
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("w") as stream:
-            json.dump(record, stream, allow_nan=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        _sync_directory(path.parent)
+        patiently(lambda: _write(self.path(key), json.dumps(record, allow_nan=False)))
 
     def latest(self, kind: str, most: int) -> list[tuple[Spec, Result]]:
         """Return specs and results of a kind among the `most` files that were written last."""
@@ -125,6 +119,20 @@ def _record(path: Path) -> dict[str, Any]:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):  # moved meanwhile, or damaged
         return {}
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
 
 
 class _DamagedError(Exception):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from physics.queue.result_cache import Result, ResultCache, Spec, content_hash, lock
+from physics.queue.room import patiently, wait_for_room
 
 SLOT_POLL_SECONDS = 0.1
 TOGETHER = "[]"  # at the end of a kind
@@ -37,6 +38,7 @@ def main(batch_file: str) -> int:
     """
     batch = json.loads(Path(batch_file).read_bytes())
     cache = ResultCache(Path(batch["cache"]))
+    wait_for_room(cache.directory)
     for kind in dict.fromkeys(job["kind"] for job in batch["jobs"] if job["kind"].endswith(TOGETHER)):
         _attempt_together(cache, kind, batch)
     busy = [job for job in batch["jobs"] if not _attempt(cache, job, batch, wait=False)]
@@ -45,7 +47,7 @@ def main(batch_file: str) -> int:
     if "results" in batch:
         keys = [content_hash(job["kind"], job["spec"]) for job in batch["jobs"]]
         found = {key: result for key in keys if (result := cache.read(key)) is not None}
-        Path(batch["results"]).write_text(json.dumps(found))
+        patiently(lambda: _write(Path(batch["results"]), json.dumps(found)))
     return 1 if broken else 0
 
 
@@ -72,6 +74,10 @@ def slot(directory: Path, workers: int) -> Iterator[int]:
                     yield number
                     return
         time.sleep(SLOT_POLL_SECONDS)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
 
 
 def _attempt_together(cache: ResultCache, kind: str, batch: Mapping[str, Any]) -> None:
