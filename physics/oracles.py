@@ -126,7 +126,7 @@ def gpaw(context: OracleContext) -> "FormationOracle":
     versions = {"gpaw": version("gpaw"), "setups": version("gpaw-data")}
     limit_seconds = _limit_seconds(context)
     past, work = ResultCache(context.cache), {}
-    costs = cache(lambda: learnt(past.latest(SINGLE_POINT, PAST_RESULTS)))
+    costs = cache(lambda: learnt(past.latest(SINGLE_POINT, PAST_RESULTS), functional))
 
     def core_seconds(known: Known) -> dict[str, float]:
         geometries = {name: details[geometry_from]["structure"] for name, details in known.items()

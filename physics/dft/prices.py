@@ -20,8 +20,9 @@ from physics.dft.volume import VOLUME_STRAINS
 from physics.prototypes import from_record
 
 START_SECONDS = 2.0
-# Median of 25 elements and compounds (fast, 1 to 4 atoms, one core of an AMD EPYC, 2026-11-23); past jobs replace it.
-SECONDS_PER_WORK = 3.9e-6
+# PBE: median of 25 elements and compounds (fast, 1 to 4 atoms, one core of an AMD EPYC, 2026-11-23); the others by
+# their ratio to it over five compounds and two equations of state. Past jobs of the same functional replace them.
+SECONDS_PER_WORK = {"LDA": 3.0e-6, "PBE": 3.9e-6, "r2SCAN": 9.0e-6}
 ENOUGH, LATEST = 5, 50  # past jobs: at least, and at most
 BANDS_PER_ELECTRON, ORTHOGONAL_BANDS = 0.6, 100.0
 WAVE_NUMBER_PER_ROOT_EV = 0.5123  # 1/angstrom of a free electron of 1 eV
@@ -36,7 +37,7 @@ class CostModel:
         past: jobs that this was learnt from.
     """
 
-    seconds_per_work: float = SECONDS_PER_WORK
+    seconds_per_work: float
     past: int = 0
 
     def seconds(self, spec: Mapping[str, Any]) -> float:
@@ -48,15 +49,18 @@ class CostModel:
         return START_SECONDS + self.seconds_per_work * work if work else 0.0
 
 
-def learnt(results: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> CostModel:
-    """Return the model that past jobs speak for, the given one where there are too few.
+def learnt(results: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], functional: str) -> CostModel:
+    """Return the model that past jobs of a functional speak for, the given one where there are too few.
 
     Args:
         results: spec and answer of each, the latest first.
+        functional: key of `physics.dft.settings.FUNCTIONALS`.
     """
-    told = (rate for spec, answer in results if (rate := _rate(spec, answer)) is not None)
+    alike = ((spec, answer) for spec, answer in results if spec["settings"]["functional"] == functional)
+    told = (rate for spec, answer in alike if (rate := _rate(spec, answer)) is not None)
     rates = list(islice(told, LATEST))
-    return CostModel(float(np.median(rates)), len(rates)) if len(rates) >= ENOUGH else CostModel()
+    known = len(rates) >= ENOUGH
+    return CostModel(float(np.median(rates)), len(rates)) if known else CostModel(SECONDS_PER_WORK[functional])
 
 
 def work_of(spec: Mapping[str, Any]) -> float:

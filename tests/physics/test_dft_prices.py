@@ -10,7 +10,7 @@ from mfal.fidelity import Fidelity
 from mfal.oracle import OracleContext, Query
 from physics import oracles
 from physics.dft.formation import SINGLE_POINT
-from physics.dft.prices import ENOUGH, START_SECONDS, CostModel, learnt, work_of
+from physics.dft.prices import ENOUGH, SECONDS_PER_WORK, START_SECONDS, CostModel, learnt, work_of
 from physics.dft.settings import resolve
 from physics.prototypes import as_record
 from physics.queue.result_cache import ResultCache, content_hash
@@ -25,17 +25,18 @@ def test_work_grows_with_size_and_settings():
     small, large = work_of(spec(bulk("Al"))), work_of(spec(bulk("Al") * (3, 1, 1)))
     assert 2.5 * small < large < 6 * small
     assert work_of(spec(bulk("Al"), "precise")) > 5 * small
-    assert work_of(spec(bulk("Tc", "hcp", 2.74, 4.40))) == 0 == CostModel().seconds(spec(bulk("Tc", "hcp", 2.74, 4.40)))
+    assert work_of(spec(bulk("Tc", "hcp", 2.74, 4.40))) == 0
+    assert CostModel(1.0).seconds(spec(bulk("Tc", "hcp", 2.74, 4.40))) == 0
 
 
 def test_past_jobs_are_learnt_from():
     """The median of the rates; failures, and too few jobs, teach nothing."""
     specs = [spec(bulk(symbol)) for symbol in ("Al", "Cu", "Ag", "Au", "Pt")]
     past = [(one, {"seconds": START_SECONDS + 1e-4 * work_of(one), "cores": 1}) for one in specs]
-    assert learnt(past).seconds(specs[0]) == pytest.approx(START_SECONDS + 1e-4 * work_of(specs[0]))
-    assert (
-        learnt(past[: ENOUGH - 1]) == CostModel() == learnt([(one, {"failure": "", "seconds": 9.0}) for one in specs])
-    )
+    assert learnt(past, "PBE").seconds(specs[0]) == pytest.approx(START_SECONDS + 1e-4 * work_of(specs[0]))
+    given = CostModel(SECONDS_PER_WORK["PBE"])
+    assert given == learnt(past[: ENOUGH - 1], "PBE") == learnt([(one, {"failure": ""}) for one in specs], "PBE")
+    assert learnt(past, "r2SCAN") == CostModel(SECONDS_PER_WORK["r2SCAN"]), "another functional takes another time"
 
 
 def test_what_cannot_end_in_time_costs_nothing(tmp_path):
