@@ -6,13 +6,12 @@ from urllib.parse import urlsplit
 
 from aiida.common.exceptions import AiidaException, UnreachableStorage
 from aiida.manage.configuration.profile import Profile
-from aiida.storage.psql_dos.migrator import PsqlDosMigrator
-from sqlalchemy.exc import InterfaceError, OperationalError
+from aiida.storage.psql_dos.migrator import OperationalError, PsqlDosMigrator  # pyright: ignore[reportPrivateImportUsage]
 
 from physics.queue.room import FULL
 from physics.queue.settings import QueueSettings
 
-UNREACHABLE = (UnreachableStorage, OperationalError, InterfaceError)
+UNREACHABLE = (UnreachableStorage, OperationalError)
 
 
 class DatabaseError(Exception):
