@@ -1,13 +1,16 @@
 """Kill everything in turn: ``python -m benchmarks.faults --kills 30 [--computer slurm]``; nothing may be lost.
 
-A driver fills the queue with jobs that leave marks where they start and end. Meanwhile, at random moments, the driver,
-the bridge, circus, the broker, a worker of AiiDA or a running job is killed with SIGKILL. A killed driver is started
-again. No job may be without an answer, none may be computed to its end twice, and something must go on at all times.
+A driver fills the queue with jobs that leave marks where they start and end. Meanwhile the driver, the bridge, circus,
+the broker, a worker of AiiDA or a running job is killed with SIGKILL, at a random moment after a job has ended since
+the last kill: starting takes longer than the time between blind kills, so that nothing would ever run. A killed driver
+is started again. No job may be without an answer, none may be computed to its end twice, and something must go on
+after every kill.
 """
 
 import argparse
 import contextlib
 import json
+import math
 import random
 import shutil
 import signal
@@ -22,8 +25,8 @@ from pathlib import Path
 
 import psutil
 
-JOBS_PER_KILL, JOB_SECONDS = 3, 1.5
-PAUSE_SECONDS = (2.0, 8.0)
+JOBS_PER_KILL, JOB_SECONDS = 6, 1.5
+PAUSE_SECONDS = (0.0, 4.0)
 STALL_SECONDS = 120.0
 KIND = "benchmarks.faults:marked"
 
@@ -78,20 +81,20 @@ def drive(directory: Path, count: int, computer: str) -> int:
 def torment(directory: Path, kills: int, computer: str, seed: int, say: Callable[[str], None]) -> Trial:
     """Kill until there were enough kills and all jobs are answered."""
     rng, trial, count, started = random.Random(seed), Trial(), kills * JOBS_PER_KILL, time.monotonic()
-    driver, seen, progress_at = _driver(directory, count, computer), 0, started
+    driver, seen, progress_at, kill_at = _driver(directory, count, computer), 0, started, started
     while driver.poll() is None or not (directory / "answers.json").exists():
         if driver.poll() is not None:
             driver = _driver(directory, count, computer)
-        if sum(trial.kills.values()) < kills:
-            time.sleep(rng.uniform(*PAUSE_SECONDS))
+        time.sleep(0.2)
+        if sum(trial.kills.values()) < kills and time.monotonic() >= kill_at:
             victim = _kill_one(rng, directory, driver, trial.kills)
             if victim:
                 trial.kills[victim] += 1
-        else:
-            time.sleep(0.5)
+                kill_at = math.inf
         done = _ends(directory)
         if done > seen:
             seen, progress_at = done, time.monotonic()
+            kill_at = progress_at + rng.uniform(*PAUSE_SECONDS) if kill_at == math.inf else kill_at
             say(f"{seen} of {count} jobs, {sum(trial.kills.values())} kills")
         if time.monotonic() - progress_at > STALL_SECONDS:
             trial.stalled = True
