@@ -9,8 +9,10 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from mfal.campaign.constraints import ConstraintsSection
+from mfal.campaign.section import Section
 from mfal.errors import CampaignFileError
 from mfal.fidelity import Fidelity, Ladder
 from mfal.queueing import queue_problems
@@ -26,11 +28,7 @@ PROPERTY_UNITS = {
 }
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class CampaignSection(_Section):
+class CampaignSection(Section):
     """Table ``[campaign]``: the question and the money."""
 
     name: str = Field(min_length=1)
@@ -47,7 +45,7 @@ class CampaignSection(_Section):
     failure_limit: int = Field(default=3, ge=1)
 
 
-class ModelSection(_Section):
+class ModelSection(Section):
     """Table ``[model]``: what the decisions are computed with; the defaults suit most campaigns.
 
     Only ``acquisition = "value"`` weighs gains in EUR against prices and stops when nothing pays; all others rank
@@ -61,7 +59,7 @@ class ModelSection(_Section):
     ] = "value"
 
 
-class PropertySection(_Section):
+class PropertySection(Section):
     """Table ``[property]``: what is asked, its unit, and what values are expected before any data."""
 
     name: str = Field(min_length=1)
@@ -70,14 +68,14 @@ class PropertySection(_Section):
     typical_spread: float = Field(gt=0)
 
 
-class CandidatesSection(_Section):
+class CandidatesSection(Section):
     """Table ``[candidates]``: where the pool comes from."""
 
     source: str
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class ComputeSection(_Section):
+class ComputeSection(Section):
     """Table ``[compute]``: processes at once, and the folder of finished calculations."""
 
     workers: int = Field(default=2, ge=1)
@@ -88,7 +86,7 @@ class ComputeSection(_Section):
         return Path(self.cache).expanduser() if self.cache else directory / "cache"
 
 
-class QueueSection(_Section):
+class QueueSection(Section):
     """Table ``[dft.queue]``: who runs DFT jobs; ``aiida`` keeps provenance and reaches SLURM."""
 
     engine: Literal["local", "aiida"] = "local"
@@ -103,13 +101,13 @@ class QueueSection(_Section):
     modules: list[str] = Field(default_factory=list)
 
 
-class DftSection(_Section):
+class DftSection(Section):
     """Table ``[dft]``: density functional calculations."""
 
     queue: QueueSection = QueueSection()
 
 
-class FidelitySection(_Section):
+class FidelitySection(Section):
     """Table ``[[fidelity]]``: one priced source."""
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
@@ -126,12 +124,13 @@ class FidelitySection(_Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class CampaignConfig(_Section):
+class CampaignConfig(Section):
     """A whole campaign file."""
 
     campaign: CampaignSection
     property: PropertySection
     candidates: CandidatesSection
+    constraints: ConstraintsSection = ConstraintsSection()
     compute: ComputeSection = ComputeSection()
     dft: DftSection = DftSection()
     model: ModelSection = ModelSection()

@@ -4,10 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mfal.cli import export, init, queue, report, resume, run, screen, status, verify, whatif
+from mfal.cli import check, export, init, queue, report, resume, run, screen, status, verify, whatif
 from mfal.cli.compiled import keep_compiled
 
-_COMMANDS = (init, run, resume, status, report, whatif, screen, queue, export, verify)
+_COMMANDS = (init, run, resume, status, report, whatif, screen, check, queue, export, verify)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

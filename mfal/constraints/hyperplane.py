@@ -75,8 +75,8 @@ def _support(normal: Float[Array, " d"], y: Float[Array, " d"]) -> Bool[Array, "
         above = normal @ simplex_row(y - middle * normal) > 0.0
         return jnp.where(above, middle, low), jnp.where(above, high, middle)
 
-    # Optimality against the vertex i with q_i < 0 gives b (q.x - q_i) <= max y - min y + 1/2, hence q.x <= 0 from this b
-    # on; where the least q is zero, the same b empties every other component.
+    # Optimality against the vertex i with q_i < 0 gives b (q.x - q_i) <= max y - min y + 1/2, hence q.x <= 0 from this
+    # b on; where the least q is zero, the same b empties every other component.
     size = jnp.where(normal != 0.0, jnp.abs(normal), jnp.inf)
     end = (1.0 + jnp.max(y) - jnp.min(y)) / jnp.min(size)
     low, high = jax.lax.fori_loop(0, _HALVINGS, halve, (-end, end))

@@ -39,7 +39,8 @@ class OxidationStates:
     """The states that each element may have.
 
     In one formula an element is either a cation or an anion, and may mix its states of that sign (Fe3O4). Otherwise a
-    table with Cl from -1 to +7 would pass NaCl2. N in NH4NO3 is both, and not described. No electronegativities are asked.
+    table with Cl from -1 to +7 would pass NaCl2. N in NH4NO3 is both, and not described; electronegativities are not
+    compared.
 
     Attributes:
         source: where the states come from, for messages.

@@ -9,20 +9,32 @@ from typing import Any
 import psutil
 from aiida.engine.daemon.client import DaemonClient, DaemonException, get_daemon_client
 
-START_SECONDS = 30.0
+START_SECONDS, STARTS = 30, 3
 FRESH_SECONDS = 20.0  # the broker writes its status every five
 
 
 def ensure_running(root: Path, workers: int) -> bool:
-    """Start the daemon unless it answers and its broker has workers; return whether it had to be started."""
+    """Start the daemon unless it answers and its broker has workers; return whether it had to be started.
+
+    Raises:
+        DaemonException: it does not start, tried several times: who is killed while starting may start the next time.
+    """
     client = get_daemon_client()
     if is_healthy(root, client):
         return False
+    for _ in range(STARTS - 1):
+        with contextlib.suppress(DaemonException):
+            _start(root, client, workers)
+            return True
+    _start(root, client, workers)
+    return True
+
+
+def _start(root: Path, client: DaemonClient, workers: int) -> None:
     stop(root, client)
     forget_sockets(root)
-    client.start_daemon(workers)
+    client.start_daemon(workers, timeout=START_SECONDS)
     wait_until_healthy(root, client)
-    return True
 
 
 def is_healthy(root: Path, client: DaemonClient) -> bool:
@@ -39,7 +51,7 @@ def wait_until_healthy(root: Path, client: DaemonClient) -> None:
     until = time.monotonic() + START_SECONDS
     while not is_healthy(root, client):
         if time.monotonic() > until:
-            raise DaemonException(f"no worker subscribed within {START_SECONDS:g} s; see the logs below {root}")
+            raise DaemonException(f"no worker subscribed within {START_SECONDS} s; see the logs below {root}")
         time.sleep(0.2)
 
 

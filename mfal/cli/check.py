@@ -1,0 +1,59 @@
+"""``mfal check``: whether compositions satisfy the constraints of a campaign, or are neutral at all."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_to(commands: argparse._SubParsersAction) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "check", help="say whether compositions are admitted, and why not",
+        description="Check formulas, files with one a line, or a campaign's candidates; status 1 if any is refused.",
+    )  # fmt: skip
+    parser.add_argument("what", nargs="*", metavar="FORMULA_OR_FILE", help="such as BaTiO3, or formulas.txt")
+    own = "campaign file whose [constraints] apply; alone, its own candidates are checked"
+    parser.add_argument("--campaign", type=Path, metavar="FILE", help=own)
+    parser.set_defaults(command=command)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Print a line a formula; return 1 where one is refused.
+
+    Without a campaign file a formula has to be neutral with common oxidation states; ``charge = "alloy"`` in a
+    campaign's ``[constraints]`` exempts alloys.
+    """
+    if not options.what and options.campaign is None:
+        print("mfal: check what? name formulas, files, or --campaign FILE", file=sys.stderr)
+        return 1
+    found = _of_campaign(options.campaign) if not options.what else _of_formulas(options.what, options.campaign)
+    for formula, reason in found.items():
+        print(f"{formula}  {'refused: ' + reason if reason else 'admitted'}")
+    return int(any(found.values()))
+
+
+def _of_campaign(file: Path) -> dict[str, str]:
+    from mfal.campaign.config import load
+    from mfal.campaign.plugins import named_pool, refused
+
+    config = load(file)
+    pool = named_pool(config)
+    out = refused(config, pool)
+    return {name: out.get(name, "") for name in pool.ids}
+
+
+def _of_formulas(what: list[str], file: Path | None) -> dict[str, str]:
+    from mfal.campaign.config import load
+    from mfal.campaign.constraints import ConstraintsSection
+    from mfal.campaign.feasibility import reasons
+
+    section = load(file).constraints if file else ConstraintsSection(charge="balanced")
+    formulas = dict.fromkeys(formula for text in what for formula in _formulas(text))
+    return {formula: reasons(section, formula) for formula in formulas}
+
+
+def _formulas(text: str) -> list[str]:
+    path = Path(text)
+    if not path.is_file():
+        return [text]
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
