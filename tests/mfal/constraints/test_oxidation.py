@@ -80,7 +80,6 @@ def test_alloys_are_exempt_only_by_declaration():
         (["Xx"], {"Xx": (1,)}, "no element"),
         (["Fe"], {"Fe": ()}, "integers other than zero"),
         (["Fe"], {"Fe": (0, 2)}, "integers other than zero"),
-        (["Fe"], {"Fe": (2.5,)}, "integers other than zero"),
     ],
 )
 def test_states_that_cannot_be_are_refused(elements, own, complaint):
