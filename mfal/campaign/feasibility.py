@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mfal.campaign.constraints import ConstraintsSection, FractionSection, RatioSection
-from mfal.constraints.base import AbstractConstraint
 from mfal.constraints.linear import LinearEquality, LinearInequality
 from mfal.constraints.oxidation import Alloy, Charge, charge_verdict, oxidation_states
+from mfal.constraints.polytope import Polytope
 from mfal.errors import ConstraintError
 from mfal.space.formula import Formula
 
@@ -21,7 +21,7 @@ class Rule(NamedTuple):
     """A condition with the text that people read."""
 
     text: str
-    constraint: AbstractConstraint
+    constraint: LinearInequality | LinearEquality
 
 
 def refusals(section: ConstraintsSection, formulas: Sequence[str]) -> dict[str, str]:
@@ -50,6 +50,16 @@ Refusals = list[tuple[str, str]]
 Check = Callable[[ConstraintsSection, Mapping[str, Formula]], Refusals]
 
 
+def polytope(section: ConstraintsSection, elements: Sequence[str]) -> Polytope:
+    """Return the compositions of some elements that meet the linear conditions.
+
+    Raises:
+        ConstraintError: there is none; names a smallest set of conditions that exclude each other.
+    """
+    conditions = [constraint for _, constraint in rules(section, elements)]
+    return Polytope.of(elements, [LinearEquality.group(elements, elements), *conditions])
+
+
 def rules(section: ConstraintsSection, elements: Sequence[str]) -> list[Rule]:
     """Return the linear conditions on the fractions of some elements, those that are named among them."""
     bounds = [rule for fraction in section.fraction for rule in _bounds(fraction, elements)]
@@ -75,6 +85,7 @@ def _counts(section: ConstraintsSection, read: Mapping[str, Formula]) -> Refusal
 
 def _linear(section: ConstraintsSection, read: Mapping[str, Formula]) -> Refusals:
     elements = sorted({symbol for formula in read.values() for symbol in formula.amounts} | _named(section))
+    polytope(section, section.elements or elements)  # refuses conditions that nothing can meet
     fractions, texts = jnp.array([formula.fractions(elements) for formula in read.values()]), list(read)
     found = []
     for text, constraint in rules(section, elements):

@@ -115,6 +115,7 @@ def test_the_table_survives_the_ledger(tmp_path):
     ("table", "words"),
     [
         (TABLE.replace("at_least = 0.4", "at_least = 0.6"), "refuse all 86 candidates"),
+        (TABLE + "\n\n[[constraints.fraction]]\nof = ['Al']\nat_least = 0.7", "0.7"),
         (TABLE.replace("at_least", "at_lest"), "did you mean 'at_least'"),
         (TABLE.replace("0.4", "1.4"), "at_least = 1.4"),
         (TABLE.replace("0.4", "nan"), "finite"),
