@@ -1,4 +1,4 @@
-"""``mfal check``: whether compositions satisfy the constraints of a campaign, or are neutral at all."""
+"""``mfal check``: whether compositions meet a campaign's constraints or are neutral, and whether crystals can be."""
 
 import argparse
 import sys
@@ -8,10 +8,11 @@ from pathlib import Path
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Register the command."""
     parser = commands.add_parser(
-        "check", help="say whether compositions are admitted, and why not",
-        description="Check formulas, files with one a line, or a campaign's candidates; status 1 if any is refused.",
+        "check", help="say whether compositions and structures are admitted, and why not",
+        description="Check formulas, files with one a line, structures, or a campaign's candidates; status 1 if any is "
+        "refused.",
     )  # fmt: skip
-    parser.add_argument("what", nargs="*", metavar="FORMULA_OR_FILE", help="such as BaTiO3, or formulas.txt")
+    parser.add_argument("what", nargs="*", metavar="FORMULA_OR_FILE", help="such as BaTiO3, formulas.txt, or NaCl.cif")
     own = "campaign file whose [constraints] apply; alone, its own candidates are checked"
     parser.add_argument("--campaign", type=Path, metavar="FILE", help=own)
     parser.set_defaults(command=command)
@@ -46,10 +47,24 @@ def _of_formulas(what: list[str], file: Path | None) -> dict[str, str]:
     from mfal.campaign.config import load
     from mfal.campaign.constraints import ConstraintsSection
     from mfal.campaign.feasibility import reasons
+    from mfal.constraints.crystal_file import is_structure
 
     section = load(file).constraints if file else ConstraintsSection(charge="balanced")
-    formulas = dict.fromkeys(formula for text in what for formula in _formulas(text))
-    return {formula: reasons(section, formula) for formula in formulas}
+    crystals = [text for text in what if is_structure(Path(text))]
+    formulas = [formula for text in what if text not in crystals for formula in _formulas(text)]
+    found = {formula: reasons(section, formula) for formula in formulas}
+    return found | {text: _of_crystal(Path(text)) for text in crystals}
+
+
+def _of_crystal(path: Path) -> str:
+    from mfal.constraints.crystal_file import file_verdict
+    from mfal.errors import ConstraintError
+
+    try:
+        verdict = file_verdict(path)
+    except ConstraintError as error:
+        return str(error)
+    return "" if verdict.admits else "; ".join(verdict.reasons)
 
 
 def _formulas(text: str) -> list[str]:
