@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -67,6 +67,6 @@ class Crystal:
             raise MissingExtraError("pymatgen", "mlip") from error
         return Structure(self.lattice, list(self.symbols), self.positions)
 
-    def to_spglib(self) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    def to_spglib(self) -> Any:
         """Return the cell as spglib takes it."""
         return self.lattice, self.positions, [ELEMENTS.index(symbol) + 1 for symbol in self.symbols]

@@ -185,9 +185,11 @@ def _orders(number: int) -> frozenset[int]:
     """Return the orders of the axes of a space group, those of rotoinversions included."""
     import spglib
 
-    hall = next(h for h in range(1, 531) if spglib.get_spacegroup_type(h).number == number)
-    rotations = spglib.get_symmetry_from_database(hall)["rotations"]
-    return frozenset(_ORDER_OF_TRACE[int(np.trace(r) * round(np.linalg.det(r)))] for r in rotations)
+    kinds: Any = [spglib.get_spacegroup_type(hall) for hall in range(1, 531)]
+    hall = next(kind.hall_number for kind in kinds if kind.number == number)
+    operations: Any = spglib.get_symmetry_from_database(hall)
+    turns = operations["rotations"]
+    return frozenset(_ORDER_OF_TRACE[int(np.trace(turn) * round(np.linalg.det(turn)))] for turn in turns)
 
 
 @cache
