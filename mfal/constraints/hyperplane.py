@@ -22,13 +22,13 @@ def projected(normal: Float[Array, " d"], x: Float[Array, "n d"]) -> Float[Array
 
     Args:
         normal: with a component of either sign, or a zero one; `checked_normal` says so.
-        x: any finite numbers.
+        x: any finite numbers; a row with others comes back as not a number.
     """
     return jax.vmap(lambda row: _projected_row(normal, row))(x)
 
 
 def hyperplane_slack(normal: Float[Array, " d"], x: Float[Array, "n d"]) -> Float[Array, " n"]:
-    """Return minus the distance to the hyperplane, in units of a fraction."""
+    """Return minus the distance to the hyperplane, in units of a fraction; rows are taken to be fractions already."""
     return -jnp.abs(x @ normal) / jnp.linalg.norm(normal)
 
 
@@ -63,7 +63,8 @@ def _projected_row(normal: Float[Array, " d"], y: Float[Array, " d"]) -> Float[A
     support = _support(normal, jax.lax.stop_gradient(y))
     # The second time removes the rounding of large numbers: both equalities then hold to a few 1e-16.
     x = _on_support(normal, _on_support(normal, y, support), support)
-    return jnp.where(support, jnp.maximum(x, 0.0), 0.0)
+    # What is no number has no support, and must not come out as one.
+    return jnp.where(support, jnp.maximum(x, 0.0), jnp.where(jnp.isfinite(jnp.sum(y)), 0.0, jnp.nan))
 
 
 def _support(normal: Float[Array, " d"], y: Float[Array, " d"]) -> Bool[Array, " d"]:

@@ -85,6 +85,19 @@ def test_only_neutral_components_are_left_where_the_others_have_one_sign():
     np.testing.assert_allclose(x, [[0.3, 0.0, 0.7, 0.0]], atol=1e-14)
 
 
+def test_what_is_no_number_does_not_become_a_composition():
+    normal = checked_normal(np.array([1.0, -1.0, 0.0]), "test")
+    x = projected(normal, jnp.array([[jnp.nan, 0.5, 0.5], [jnp.inf, 0.0, 0.0], [0.4, 0.3, 0.3]]))
+    assert jnp.isnan(x).any(axis=1).tolist() == [True, True, False]
+
+
+def test_points_very_far_away_come_back_to_the_plane():
+    normal = checked_normal(np.array([2.0, 3.0, -1.0, -2.0, 0.0]), "test")
+    x = projected(normal, jnp.asarray(np.random.default_rng(6).normal(size=(200, 5)) * 1e6))
+    assert float(jnp.abs(x @ normal).max()) < 1e-12
+    assert float(jnp.abs(x.sum(axis=1) - 1.0).max()) < 1e-12
+
+
 @pytest.mark.parametrize(
     ("normal", "complaint"),
     [([1.0, 2.0], "one sign"), ([0.0, 0.0], "all zero"), ([np.nan, 1.0], "finite"), ([-1.0, -2.0], "one sign")],
