@@ -4,41 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
 
 from mfal.constraints.hyperplane import checked_normal, projected
 from mfal.errors import ConstraintError
+from tests.mfal.constraints.quadratic import by_slsqp, cases
 
 _project = jax.jit(projected)
-
-
-def by_slsqp(normal, y):
-    """Solve the quadratic programme with SciPy."""
-    ones = np.ones(len(y))
-    equalities = [
-        {"type": "eq", "fun": lambda x: x.sum() - 1.0, "jac": lambda x: ones},
-        {"type": "eq", "fun": lambda x: normal @ x, "jac": lambda x: normal},
-    ]
-    return minimize(
-        lambda x: 0.5 * ((x - y) ** 2).sum(),
-        ones / len(y),
-        jac=lambda x: x - y,
-        bounds=[(0.0, None)] * len(y),
-        constraints=equalities,
-        method="SLSQP",
-        options={"ftol": 1e-15, "maxiter": 500},
-    ).x
-
-
-def cases(repeats, seed=0):
-    """Draw normals with both signs or a zero, and points near and far from the simplex."""
-    random = np.random.default_rng(seed)
-    while repeats:
-        d = int(random.integers(2, 8))
-        normal = random.integers(-4, 6, d).astype(float)
-        if normal.any() and normal.min() <= 0.0 <= normal.max():
-            repeats -= 1
-            yield normal, random.normal(size=d) * random.choice([0.1, 1.0, 10.0])
 
 
 def test_projections_are_those_of_a_quadratic_programme():
@@ -73,7 +44,7 @@ def test_gradients_are_those_of_finite_differences():
     random = np.random.default_rng(2)
     for y in random.normal(size=(10, 5)) * 0.6 + 0.2:
         direction, weight = random.normal(size=5), random.normal(size=5)
-        slope = jax.grad(lambda y, weight=weight: projected(normal, y[None])[0] @ weight)(jnp.asarray(y))
+        slope = jax.grad(lambda y, weight=weight: _project(normal, y[None])[0] @ weight)(jnp.asarray(y))
         step = 1e-6
         ends = _project(normal, np.stack([y + step * direction, y - step * direction]))
         assert slope @ direction == pytest.approx(float((ends[0] - ends[1]) @ weight) / (2 * step), abs=1e-7)

@@ -9,7 +9,7 @@ from mfal.constraints.oxidation import OxidationStates
 from mfal.constraints.stoichiometry import Ratio
 from mfal.errors import ConstraintError
 from mfal.space.formula import Formula
-from tests.mfal.constraints.test_hyperplane import by_slsqp
+from tests.mfal.constraints.quadratic import by_slsqp
 
 ELEMENTS = ["Mo", "W", "S", "Se", "Li"]
 DICHALCOGENIDE = Ratio.of(ELEMENTS, ["Mo", "W"], ["S", "Se"], (1, 2))
