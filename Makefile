@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := requirements.lock
 LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
+# GPAW would take any mpic++ that it finds, also one without MPI's headers; jobs here have one core. Other settings: GPAW_CONFIG.
+SITECONFIG := build/gpaw_siteconfig.py
 
 # The lock is a function of pyproject.toml and these lines.
 LOCK_DATE ?= 2026-11-20
@@ -77,7 +79,9 @@ $(LOCKED): $(LOCK) | system
 			|| { echo "$$(ls build/torch) is not a file that $(LOCK) knows; see TORCH_CPU_SHA256 in the Makefile"; exit 1; }; \
 		$(PIP) install --quiet --no-deps build/torch/torch-*.whl; \
 		rm -rf build/torch; }
-	CC=g++ $(PIP) install --quiet --require-hashes --no-deps --requirement $(LOCK)
+	@mkdir -p build && printf 'mpi, libraries = False, ["xc", "blas"]\n' > $(SITECONFIG)
+	CC=g++ GPAW_CONFIG="$${GPAW_CONFIG:-$(CURDIR)/$(SITECONFIG)}" \
+		$(PIP) install --quiet --require-hashes --no-deps --requirement $(LOCK)
 	$(PIP) install --quiet torch==$(TORCH)
 	@touch $@
 
