@@ -28,7 +28,8 @@ from physics.queue.settings import QueueSettings
 from physics.queue.storage import DatabaseError, explained
 
 LOG_CHARACTERS = 600
-_TERMINAL = ("finished", "excepted", "killed")
+# A bridge that is killed while it hands over may leave a node without any state: nobody works on that one.
+_UNDER_WAY = ("created", "running", "waiting")
 
 
 def main(root: Path, settings: QueueSettings) -> int:
@@ -88,7 +89,7 @@ def states(uuids: Sequence[str]) -> dict[str, str | None]:
 
 
 def _known(label: str) -> str | None:
-    under_way = {"label": label, "attributes.process_state": {"!in": list(_TERMINAL)}}
+    under_way = {"label": label, "attributes.process_state": {"in": list(_UNDER_WAY)}}
     found = QueryBuilder().append(CalcJobNode, filters=under_way, project=["uuid"]).first(flat=True)
     return None if found is None else str(found)
 

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +15,7 @@ pytest.importorskip("aiida.common")  # AiiDA itself is imported by processes of 
 from benchmarks.faults import torment
 from mfal.errors import OracleError
 from physics.queue.aiida_queue import AiidaQueue
+from physics.queue.client import environment
 from physics.queue.job import Job
 from physics.queue.settings import QueueSettings, settings_from
 from physics.queues import aiida
@@ -70,6 +73,25 @@ def test_answers_failures_and_crashes(folder):
     assert len(nodes) >= 3 and all(len(node) == 36 for node in nodes)
     queue.close()
     assert all(starts(folder, f"echo-{i}") == 1 for i in range(4))
+
+
+UNBORN = """
+from aiida import load_profile
+load_profile("mfal")
+from aiida.orm import CalcJobNode
+CalcJobNode(label={label!r}).store()
+"""
+
+
+def test_a_batch_that_was_never_born_is_handed_over_again(folder):
+    """A bridge was killed while it handed over: its node has a label and no state, and nobody will ever work on it."""
+    new = job(folder, 7)
+    label, root = f"{new.key[:32]}-1-1", folder / "campaign" / "aiida"
+    subprocess.run([sys.executable, "-c", UNBORN.format(label=label)], env=environment(root), check=True, timeout=60)
+    queue = queue_in(folder)
+    queue.submit([new])
+    assert drained(queue, 1)[new.key]["value"] == 7
+    queue.close()
 
 
 def test_another_driver_finds_what_is_under_way(folder):
