@@ -16,8 +16,9 @@ from mfal.constraints.conflict import SAME, Row, best, conflict, reaches
 from mfal.constraints.hull import analytic_centre, chebyshev, faces, hull, independent, needed, tight
 from mfal.constraints.linear import Bounds, LinearEquality, LinearInequality
 from mfal.constraints.project import Polyhedron, onto_polyhedron, onto_simplex
+from mfal.constraints.sample import blocks, exchange, hit_and_run
 from mfal.errors import ConstraintError
-from mfal.types import Array, Float
+from mfal.types import Array, Float, PRNGKeyArray
 
 Linear = Bounds | LinearEquality | LinearInequality
 # Designs that break a condition by no more than this, in units of a fraction, are taken as given.
@@ -85,6 +86,25 @@ class Polytope(AbstractProjection):
             bounds = self.body.lower[members], self.body.upper[members], total
             y = y.at[:, members].set(jax.vmap(onto_simplex, (0, None, None, None))(x[:, members], *bounds))
         return y
+
+    @eqx.filter_jit
+    def sample(self, count: int, key: PRNGKeyArray) -> Float[Array, "{count} d"]:
+        """Return independent designs, uniform over the set: bounds hold to the bit, sums to rounding."""
+        if self.groups is None:
+            arguments = self.body, self.rows, self.values, self.spread
+            return blocks(lambda size, key: hit_and_run(*arguments, size, key), count, key)
+        return blocks(self._block, count, key)
+
+    def _block(self, count: int, key: PRNGKeyArray) -> Float[Array, "{count} d"]:
+        """Return designs of a product of simplices and intervals, each factor by itself."""
+        lower, upper = self.body.lower, self.body.upper
+        last, *keys = jax.random.split(key, 1 + len(self.groups or ()))
+        x = lower + (upper - lower) * jax.random.uniform(last, (count, len(self.names)))
+        for group, total, key in zip(self.groups or (), self.body.totals, keys, strict=True):
+            members = np.array(group)
+            least, most = (jnp.tile(bound[members][:, None], (1, count)) for bound in (lower, upper))
+            x = x.at[:, members].set(exchange(least, most, total, key))
+        return jnp.clip(x, lower, upper)
 
     def check(self, x: np.ndarray) -> None:
         """Raise a ConstraintError that names row, component, value and condition if a design is none."""
