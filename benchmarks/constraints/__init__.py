@@ -1,0 +1,1 @@
+"""Constraints: feasible designs per second beside the peers."""
