@@ -6,9 +6,9 @@ each present one between .02 and .5). All draw from the second in the same way: 
 BoTorch's hit-and-run sampler knows bounds and a sum, not cardinality. Who needs that draws a support and makes a
 sampler for it; here 20 designs for each support drawn, which is generous: its burn-in is paid once for them. With
 bounds alone its burn-in is paid once for all. Both keep BoTorch's own thinning of 20 and burn-in of 200, so its
-neighbours are correlated, where ours are independent. Rejection, as in Ax: all components but one at random in their box,
-kept if the last one fits; vectorised in NumPy, so without Ax's overhead, and at 7 components with loose bounds faster
-than any chain. Times are of calls after the first, compiled; making our sampler (linear programs and lists) is
+neighbours are correlated, where ours are independent. Rejection, as in Ax: all components but one at random in their
+box, kept if the last one fits; vectorised in NumPy, so without Ax's overhead, and at 7 components with loose bounds
+faster than any chain. Times are of calls after the first, compiled; making our sampler (linear programs and lists) is
 `build_s`.
 """
 
