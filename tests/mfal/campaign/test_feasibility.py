@@ -27,7 +27,7 @@ def section(**content):
 @pytest.mark.parametrize(
     ("content", "admitted", "refused", "words"),
     [
-        ({"elements": ["Ni", "Co", "Cr"]}, "NiCo2Cr", "NiFe", "Fe"),
+        ({"elements": ["Ni", "Co", "Cr"]}, "NiCo2Cr", "FeNi", "Fe"),
         ({"most_elements": 2}, "NiCo", "NiCoCr", "3 elements"),
         ({"least_elements": 2}, "NiCo", "Ni3", "1 elements"),
         ({"fraction": [{"of": ["Ni"], "at_least": 0.5}]}, "NiCo", "NiCo2", "Ni >= 0.5"),
