@@ -1,6 +1,7 @@
 """Polytopes for the tests, the matrices of their declared conditions, and an independent projection."""
 
 import numpy as np
+import pytest
 from scipy.linalg import null_space
 from scipy.optimize import nnls
 
@@ -10,6 +11,8 @@ from mfal.constraints.polytope import Polytope
 SITES = ("Ba", "Sr", "Ca", "Ti", "Zr", "Sn", "O", "N")
 ALLOY = ("Fe", "Co", "Ni", "Cr", "Mn")
 MANY = tuple(f"X{i}" for i in range(15))
+# How many random designs are checked: a million takes minutes over all sets.
+FEW_AND_MANY = [100_000, pytest.param(1_000_000, marks=pytest.mark.slow)]
 
 DECLARED = {
     "simplex": (ALLOY, [LinearEquality.group(ALLOY, ALLOY)]),
