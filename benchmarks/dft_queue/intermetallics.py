@@ -45,7 +45,7 @@ def measure_intermetallics(smoke: bool, cache: Path | None = None) -> dict[str, 
         try:
             pool = oracles.measured_intermetallics({"limit": SMOKE_POOL} if smoke else {})
             place = directory, cache or directory / "cache", pool
-            chgnet = oracles.chgnet(_context(*place, "chgnet", {}))
+            chgnet = oracles.chgnet(_context(*place, "chgnet", {"prototypes": ["B2", "L10"]} if smoke else {}))
             options = {"settings": "fast" if smoke else "moderate", "geometry_from": "chgnet"}
             gpaw = oracles.gpaw(_context(*place, "gpaw", options, ("chgnet",)))
         except MissingExtraError as error:
