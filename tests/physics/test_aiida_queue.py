@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("aiida.common")  # AiiDA itself is imported by processes of its own
 
-from benchmarks.faults import torment
+from benchmarks.faults import JOBS_PER_KILL, torment
 from mfal.errors import OracleError
 from physics.queue.aiida_queue import AiidaQueue
 from physics.queue.client import environment
@@ -159,4 +159,4 @@ def test_three_kills(tmp_path):
     """The short form of the trial; the long one: ``python -m benchmarks.faults --kills 30``."""
     trial = torment(tmp_path, 3, "local", 0, lambda text: None)
     assert (trial.lost, trial.executed_twice, trial.stalled) == (0, 0, False), trial
-    assert sum(trial.kills.values()) == 3 and trial.answered == 9
+    assert sum(trial.kills.values()) == 3 and trial.answered == 3 * JOBS_PER_KILL
