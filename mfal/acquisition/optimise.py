@@ -1,105 +1,75 @@
-"""Continuous designs: maximise a differentiable acquisition over compositions.
+"""Continuous designs: maximise a differentiable acquisition over the designs that constraints leave.
 
-Compositions are parametrised, never rescaled. With element bounds l <= x <= u and free parameters z,
-
-    x_i = l_i + (u_i - l_i) / (1 + exp(-(z_i + t))),    t such that the x_i sum to one
-
-which reaches every composition strictly inside the bounds, and those on them in the limit. (It is the projection onto
-the bounded simplex in the Fermi-Dirac entropy; as the upper bounds recede it becomes l + (1 - sum l) softmax(z).) t is
-found by bisection, and its gradient by the implicit function theorem. Ascent is multi-start BFGS in z.
+Filter first, rank second: every start and every trial is a design. The soft form a(x) - beta d(x, F) is `softened`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from mfal.surrogate.fit import minimise
+from mfal.acquisition.ascent import Objective, ascend
+from mfal.constraints.base import AbstractConstraint, AbstractDesigns, distance
 from mfal.types import Array, Float, PRNGKeyArray
-
-Objective = Callable[[Float[Array, " d"]], Float[Array, ""]]
-
-
-class Compositions(eqx.Module):
-    """All compositions between element bounds.
-
-    Attributes:
-        lower: least fraction of each element.
-        upper: greatest fraction of each element.
-    """
-
-    lower: Float[Array, " d"]
-    upper: Float[Array, " d"]
-
-    @staticmethod
-    def between(lower: Sequence[float] | np.ndarray, upper: Sequence[float] | np.ndarray) -> "Compositions":
-        """Return the compositions between element bounds; refuse bounds that leave no room."""
-        least, most = np.asarray(lower, float), np.asarray(upper, float)
-        if (least < 0.0).any() or (most > 1.0).any() or (least > most).any():
-            raise ValueError(f"element bounds need 0 <= lower <= upper <= 1: {lower=}, {upper=}")
-        if not least.sum() + _ROOM < 1.0 < most.sum() - _ROOM:
-            raise ValueError(f"no composition has room between these bounds, widen them: {lower=}, {upper=}")
-        return Compositions(jnp.asarray(least), jnp.asarray(most))
-
-    def composition(self, free: Float[Array, " d"]) -> Float[Array, " d"]:
-        """Return the composition of unconstrained parameters: within bounds, sum one to rounding."""
-        free, width = jnp.clip(free, -_EXTREME, _EXTREME), self.upper - self.lower
-        shift = jax.lax.stop_gradient(_shift(free, self.lower, width))
-        share = jax.nn.sigmoid(free + shift)
-        excess = jnp.sum(self.lower + width * share) - 1.0
-        # One Newton step from the root: it moves nothing, and its derivative is that of the implicit function.
-        slope = jax.lax.stop_gradient(jnp.sum(width * share * (1.0 - share)))
-        share = jax.nn.sigmoid(free + shift - excess / jnp.maximum(slope, _FLAT))
-        # Rounding of the last digit may not pass a bound.
-        return jnp.minimum(self.lower + width * share, self.upper)
 
 
 def maximise(
-    acquisition: Objective, compositions: Compositions, key: PRNGKeyArray, starts: int = 64, screened: int = 1024
+    acquisition: Objective, designs: AbstractDesigns, key: PRNGKeyArray, starts: int = 64, screened: int = 1024
 ) -> tuple[Float[Array, " d"], Float[Array, ""]]:
-    """Return the best composition found and its value.
+    """Return the best design found and its value.
 
     Args:
-        acquisition: differentiable value of one composition, shape (d,) -> ().
-        compositions: where to look.
-        key: of the random compositions that the ascents start from.
-        starts: ascents, run side by side: half from the best of the random compositions, half from any of them,
-            because the best may all lead to one maximum.
-        screened: random compositions.
+        acquisition: differentiable value of one design, shape (d,) -> ().
+        designs: where to look.
+        key: of the random designs that the ascents start from.
+        starts: ascents, run side by side: half from the best of the random designs, half from any of them, because the
+            best may all lead to one maximum.
+        screened: random designs.
     """
-    value = lambda free: acquisition(compositions.composition(free))  # noqa: E731
-    random = _scattered(screened, compositions.lower.shape[0], key)
-    best = jax.lax.top_k(jax.vmap(value)(random), starts // 2)[1]
-    top = minimise(lambda free: -value(free), jnp.concatenate([random[best], random[: starts - starts // 2]]))
-    return compositions.composition(top), value(top)
+    climb = jax.vmap(lambda x: ascend(acquisition, lambda y: designs.within(y, x), x))
+    random = _scattered(designs, screened, key)
+    best = _top(jax.vmap(acquisition)(random), starts // 2)
+    points, values = climb(jnp.concatenate([random[best], random[: starts - starts // 2]]))
+    for _ in range(_ROUNDS):
+        points, values = _elsewhere(acquisition, designs, climb, points, values)
+    top = points[_top(values, 1)[0]]
+    # A step between two designs can leave a bound by its last digit.
+    top = designs.within(top, top)
+    return top, acquisition(top)
 
 
-# Least room between the bounds and a composition, and least slope that a Newton step is taken on.
-_ROOM, _FLAT = 1e-9, 1e-12
-# Parameters beyond this differ from an element bound by less than 1e-13.
-_EXTREME = 30.0
-_HALVINGS = 64
-# Every other random composition is drawn so much further out.
+def softened(acquisition: Objective, constraint: AbstractConstraint, beta: float) -> Objective:
+    """Return a(x) - beta d(x, F): F is what the constraint admits, beta what one unit of distance costs."""
+    return lambda x: acquisition(x) - beta * distance(constraint, x[None])[0]
+
+
+# Rounds of moves to other parts of the designs, and how many of the best points move and of their moves ascend.
+_ROUNDS, _MOVING = 3, 8
+# Every other random design is drawn so much further out, where maxima on faces and corners are.
 _OUTWARD = 4.0
 
 
-def _scattered(count: int, elements: int, key: PRNGKeyArray) -> Float[Array, "count elements"]:
-    """Return random parameters, in turn spread evenly over the simplex and close to its faces and corners."""
-    # The logarithm of exponential variables is uniform over the simplex where the bounds do not bind.
-    even = jnp.log(jax.random.exponential(key, (count, elements)))
-    return even * jnp.where(jnp.arange(count) % 2 == 0, 1.0, _OUTWARD)[:, None]
+def _scattered(designs: AbstractDesigns, count: int, key: PRNGKeyArray) -> Float[Array, "count d"]:
+    """Return random designs, in turn spread evenly over the set and close to its faces and corners."""
+    even = designs.sample(count, key)
+    centre = jnp.mean(even, axis=0)
+    outward = jax.vmap(designs.within)(centre + _OUTWARD * (even - centre), even)
+    return jnp.where((jnp.arange(count) % 2 == 0)[:, None], even, outward)
 
 
-def _shift(free: Float[Array, " d"], lower: Float[Array, " d"], width: Float[Array, " d"]) -> Float[Array, ""]:
-    """Return t by bisection: the sum rises with t."""
+def _elsewhere(
+    acquisition: Objective, designs: AbstractDesigns, climb: Callable, points: Array, values: Array
+) -> tuple[Array, Array]:
+    """Return the points with ascents in parts next to those of the best: exchanges of elements, for example."""
+    leading = points[_top(values, min(_MOVING, points.shape[0]))]
+    others = jax.vmap(designs.beside)(leading).reshape(-1, points.shape[1])
+    if not len(others):
+        return points, values
+    promising = _top(jax.vmap(acquisition)(others), min(_MOVING, len(others)))
+    found, reached = climb(others[promising])
+    return jnp.concatenate([points, found]), jnp.concatenate([values, reached])
 
-    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        middle = 0.5 * (bracket[0] + bracket[1])
-        over = jnp.sum(lower + width * jax.nn.sigmoid(free + middle)) > 1.0
-        return jnp.where(over, bracket[0], middle), jnp.where(over, middle, bracket[1])
 
-    ends = -_EXTREME - jnp.max(free), _EXTREME - jnp.min(free)
-    low, high = jax.lax.fori_loop(0, _HALVINGS, halve, ends)
-    return 0.5 * (low + high)
+def _top(values: Float[Array, " n"], count: int) -> Array:
+    """Return the indices of the greatest values; what has no value comes last."""
+    return jax.lax.top_k(jnp.where(jnp.isnan(values), -jnp.inf, values), count)[1]

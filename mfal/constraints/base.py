@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax.numpy as jnp
 
-from mfal.types import Array, Bool, Float
+from mfal.types import Array, Bool, Float, PRNGKeyArray
 
 
 class AbstractConstraint(eqx.Module):
@@ -23,6 +23,22 @@ class AbstractProjection(AbstractConstraint):
     @abstractmethod
     def project(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         """Return the nearest feasible point of each row, in the Euclidean norm."""
+
+
+class AbstractDesigns(AbstractProjection):
+    """All designs that a group may make: a union of convex parts, most often one."""
+
+    @abstractmethod
+    def sample(self, count: int, key: PRNGKeyArray) -> Float[Array, "{count} d"]:
+        """Return independent designs, uniform over the set or over its parts."""
+
+    @abstractmethod
+    def within(self, x: Float[Array, " d"], design: Float[Array, " d"]) -> Float[Array, " d"]:
+        """Return the nearest point to x in the convex part that a design is of."""
+
+    @abstractmethod
+    def beside(self, design: Float[Array, " d"]) -> Float[Array, "parts d"]:
+        """Return the nearest point to a design in each of the parts next to its own; none where all is one part."""
 
 
 class All(AbstractConstraint):

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mfal.constraints.base import AbstractConstraint, AbstractProjection
+from mfal.constraints.base import AbstractConstraint, AbstractDesigns
 from mfal.constraints.polytope import Polytope
 from mfal.constraints.project import onto_simplex
 from mfal.constraints.sample import blocks, exchange
@@ -60,7 +60,7 @@ class Cardinality(AbstractConstraint):
         return jnp.minimum(room, _signed(above[:, ::-1], size - self.least))
 
 
-class SparseDesigns(AbstractProjection):
+class SparseDesigns(AbstractDesigns):
     """The designs of a polytope that have few elements.
 
     Attributes:
@@ -113,6 +113,17 @@ class SparseDesigns(AbstractProjection):
         """Return independent designs: a support uniform among all feasible ones, then uniform on that support."""
         return blocks(self._block, count, key)
 
+    def within(self, x: Float[Array, " d"], design: Float[Array, " d"]) -> Float[Array, " d"]:
+        """Return the nearest point with the elements that a design has."""
+        return self._onto(x, design > 0.0)
+
+    def beside(self, design: Float[Array, " d"]) -> Float[Array, "parts d"]:
+        """Return the nearest point with each support that differs in fewest elements: one more, less or other."""
+        apart = jnp.sum(self.supports != (design > 0.0), axis=1)
+        # The nearest of all is its own.
+        nearest = jax.lax.top_k(-apart, min(len(self.supports), 1 + _BESIDE))[1][1:]
+        return jax.vmap(lambda support: self._onto(design, support))(self.supports[nearest])
+
     def _nearest(self, x: Float[Array, " d"]) -> Float[Array, " d"]:
         present = self._largest(jax.lax.stop_gradient(x)) if self.alike else self.supports
         near = jax.vmap(lambda support: self._onto(jax.lax.stop_gradient(x), support))(present)
@@ -151,8 +162,8 @@ class SparseDesigns(AbstractProjection):
         return x[:, :-1]
 
 
-# Numbers in flight while every support is tried.
-_AT_ONCE = 200_000
+# Numbers in flight while every support is tried, and supports next to one that are tried in a search.
+_AT_ONCE, _BESIDE = 200_000, 96
 
 
 def _signed(room: Float[Array, "n d"], most: int) -> Float[Array, " n"]:

@@ -1,6 +1,6 @@
 """Isometric log-ratio coordinates: compositions without a boundary, and distances that ratios of fractions deserve.
 
-Beside the parametrisation of `mfal.acquisition.optimise`, which knows bounds: these coordinates have no redundant
+Beside the parametrisation of `mfal.constraints.softmax`, which knows bounds: these coordinates have no redundant
 direction (d - 1 numbers for d fractions), and Euclidean distance in them is Aitchison's distance of compositions.
 """
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mfal.constraints.base import AbstractProjection
+from mfal.constraints.base import AbstractDesigns
 from mfal.constraints.conflict import SAME, Row, best, conflict, reaches
 from mfal.constraints.hull import analytic_centre, chebyshev, faces, hull, independent, needed, tight
 from mfal.constraints.linear import Bounds, LinearEquality, LinearInequality
@@ -25,7 +25,7 @@ Linear = Bounds | LinearEquality | LinearInequality
 TOLERANCE = 1e-9
 
 
-class Polytope(AbstractProjection):
+class Polytope(AbstractDesigns):
     """All designs that satisfy some linear conditions.
 
     Attributes:
@@ -94,6 +94,14 @@ class Polytope(AbstractProjection):
             arguments = self.body, self.rows, self.values, self.spread
             return blocks(lambda size, key: hit_and_run(*arguments, size, key), count, key)
         return blocks(self._block, count, key)
+
+    def within(self, x: Float[Array, " d"], design: Float[Array, " d"]) -> Float[Array, " d"]:
+        """Return the nearest design."""
+        return self.project(x[None])[0]
+
+    def beside(self, design: Float[Array, " d"]) -> Float[Array, "0 d"]:
+        """Return nothing: a polytope is one part."""
+        return jnp.zeros((0, len(self.names)))
 
     def _block(self, count: int, key: PRNGKeyArray) -> Float[Array, "{count} d"]:
         """Return designs of a product of simplices and intervals, each factor by itself."""

@@ -1,22 +1,19 @@
-"""Designs on the bounded simplex: validity of every outcome, gradients, and dense grids as the rival."""
+"""The best design under constraints: dense grids, enumerated supports and an independent solver as the rivals."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy.optimize import minimize
 
+from mfal.acquisition.ascent import ascend
 from mfal.acquisition.improvement import expected_improvement
-from mfal.acquisition.optimise import Compositions, maximise
+from mfal.acquisition.optimise import maximise, softened
+from mfal.constraints.cardinality import Cardinality, SparseDesigns
+from mfal.constraints.linear import Bounds, LinearEquality, LinearInequality
+from mfal.constraints.polytope import Polytope
 
-BOUNDS = [
-    ([0.0] * 3, [1.0] * 3),
-    ([0.05] * 5, [0.35] * 5),
-    ([0.2, 0.0, 0.1], [1.0, 1.0, 1.0]),
-    ([0.0, 0.3, 0.0, 0.1], [0.5, 0.3, 0.9, 0.2]),
-    ([0.0] * 12, [0.1] * 12),
-]
+NAMES = ("Ni", "Co", "Cr")
 
 
 def grid(steps=140):
@@ -70,62 +67,11 @@ def assert_found_no_worse(found, best):
     assert (found > best).mean() >= 0.5
 
 
-@pytest.mark.parametrize(("lower", "upper"), BOUNDS)
-def test_every_outcome_is_a_composition(lower, upper):
-    """10^5 random outcomes each, mild and extreme, none invalid."""
-    box = Compositions.between(lower, upper)
-    rng = np.random.default_rng(0)
-    free = rng.normal(size=(100_000, len(lower))) * rng.choice([0.1, 1.0, 10.0, 1e3], (100_000, 1))
-    x = np.asarray(jax.jit(jax.vmap(box.composition))(jnp.asarray(free)))
-    assert np.isfinite(x).all()
-    assert (x >= np.asarray(lower)).all() and (x <= np.asarray(upper)).all()
-    assert np.abs(x.sum(axis=1) - 1.0).max() <= 4.5e-16 * len(lower)
-
-
-def test_without_upper_bounds_the_corners_are_reached():
-    box = Compositions.between([0.1, 0.0, 0.0], [1.0] * 3)
-    corner = box.composition(jnp.array([30.0, -30.0, -30.0]))
-    np.testing.assert_allclose(corner, [1.0, 0.0, 0.0], atol=1e-12)
-    other = box.composition(jnp.array([-30.0, 30.0, -30.0]))
-    np.testing.assert_allclose(other, [0.1, 0.9, 0.0], atol=1e-12)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from(range(len(BOUNDS))))
-def test_gradients_agree_with_finite_differences(seed, which):
-    box = Compositions.between(*BOUNDS[which])
-    rng = np.random.default_rng(seed)
-    size = box.lower.shape[0]
-    free, weights = jnp.asarray(rng.normal(size=size)), jnp.asarray(rng.normal(size=size))
-    steps = 1e-5 * jnp.eye(size)
-    value = jax.vmap(_wavy, in_axes=(0, None, None))
-    finite = (value(free + steps, weights, box) - value(free - steps, weights, box)) / 2e-5
-    np.testing.assert_allclose(_SLOPE(free, weights, box), finite, atol=1e-8)
-
-
-@jax.jit
-def _wavy(free, weights, box):
-    return jnp.sum(weights * jnp.sin(3.0 * box.composition(free)))
-
-
-_SLOPE = jax.jit(jax.grad(_wavy))
-
-
-def test_any_inside_composition_is_reached():
-    box = Compositions.between([0.05, 0.1, 0.0], [0.6, 0.5, 0.8])
-    for goal in ([0.5, 0.2, 0.3], [0.06, 0.49, 0.45], [0.1, 0.11, 0.79]):
-        goal = np.array(goal)
-        width = np.asarray(box.upper) - np.asarray(box.lower)
-        share = (goal - np.asarray(box.lower)) / width
-        found = box.composition(jnp.asarray(np.log(share / (1.0 - share))))
-        np.testing.assert_allclose(found, goal, atol=1e-14)
-
-
 @pytest.mark.parametrize("kind", [surface, improvement_surface])
 def test_beats_a_dense_grid(kind):
     points = grid()
     assert points.shape[0] >= 5000
-    x, found, best = compare(kind, jnp.asarray(points), Compositions.between([0.0] * 3, [1.0] * 3))
+    x, found, best = compare(kind, jnp.asarray(points), Polytope.simplex(NAMES))
     assert_found_no_worse(found, best)
     assert np.abs(x.sum(axis=1) - 1.0).max() < 1e-15 and (x >= 0.0).all()
 
@@ -135,22 +81,98 @@ def test_beats_a_dense_grid_between_bounds():
     points = grid(280)
     inside = ((points >= lower - 1e-12) & (points <= upper + 1e-12)).all(axis=1)
     assert inside.sum() >= 5000
-    x, found, best = compare(surface, jnp.asarray(points[inside]), Compositions.between(lower, upper))
+    x, found, best = compare(
+        surface,
+        jnp.asarray(points[inside]),
+        Polytope.simplex(NAMES, dict(zip(NAMES, lower, strict=True)), dict(zip(NAMES, upper, strict=True))),
+    )
     assert_found_no_worse(found, best)
     assert (x >= lower).all() and (x <= upper).all()
 
 
 def test_finds_a_known_interior_maximum():
     goal = jnp.array([0.17, 0.33, 0.5])
-    box = Compositions.between([0.0] * 3, [1.0] * 3)
+    box = Polytope.simplex(NAMES)
     x, _ = maximise(lambda x: -jnp.sum((x - goal) ** 2), box, jax.random.key(0))
-    np.testing.assert_allclose(x, goal, atol=1e-4)
+    np.testing.assert_allclose(x, goal, atol=1e-8)
 
 
-@pytest.mark.parametrize(
-    ("lower", "upper"),
-    [([0.5, 0.6], [1.0, 1.0]), ([0.0, 0.0], [0.4, 0.4]), ([0.5, 0.0], [0.4, 1.0]), ([-0.1, 0.0], [1.0, 1.0])],
-)
-def test_bounds_without_room_are_refused(lower, upper):
-    with pytest.raises(ValueError, match="lower="):
-        Compositions.between(lower, upper)
+def wavy(size, seed):
+    """Return a smooth function of fractions with many maxima."""
+    rng = np.random.default_rng(seed)
+    waves, phases = jnp.asarray(rng.normal(scale=4.0, size=(size, size))), jnp.asarray(rng.uniform(0.0, 6.0, size))
+    return lambda x: jnp.sum(jnp.sin(waves @ x + phases))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_worse_than_an_independent_solver_under_linear_conditions(seed):
+    """SLSQP of SciPy from 100 feasible starts; here two sites, a bound on a sum and one on a weighted sum."""
+    names = ("Ba", "Sr", "Ca", "Ti", "Zr", "Hf")
+    sites = [LinearEquality.group(names, names[:3], 0.5), LinearEquality.group(names, names[3:], 0.5)]
+    heavy = LinearInequality.at_most(names, {"Ba": 1.0, "Hf": 1.0}, 0.4)
+    price = LinearInequality.at_most(names, {"Sr": 1.0, "Hf": 3.0, "Zr": 2.0}, 0.6)
+    designs = Polytope.of(names, [*sites, heavy, price, Bounds.between(names, {"Ca": 0.02})])
+    value = wavy(6, seed)
+    x, found = maximise(value, designs, jax.random.key(seed))
+    designs.check(np.asarray(x)[None])
+    assert float(found) >= _by_slsqp(value, designs, seed) - 1e-6
+
+
+def _by_slsqp(value, designs, seed):
+    negative = jax.jit(jax.value_and_grad(lambda x: -value(x)))
+    body = designs.body
+    conditions = [
+        {"type": "eq", "fun": lambda x: body.equal @ x - body.totals, "jac": lambda x: body.equal},
+        {"type": "ineq", "fun": lambda x: designs.rows @ x - designs.values, "jac": lambda x: designs.rows},
+    ]
+    box = list(zip(np.asarray(body.lower), np.asarray(body.upper), strict=True))
+    best = -np.inf
+    for start in np.asarray(designs.sample(100, jax.random.key(seed + 100))):
+        end = minimize(negative, start, jac=True, method="SLSQP", bounds=box, constraints=conditions)
+        feasible = float(designs.slack(jnp.asarray(end.x)[None])[0]) > -1e-6
+        best = max(best, -float(end.fun)) if feasible else best
+    return best
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_few_elements_no_worse_than_every_support_by_itself(seed):
+    names = tuple("ABCDEFG")
+    whole = Polytope.simplex(names, {}, dict.fromkeys(names, 0.6))
+    designs = SparseDesigns.of(whole, Cardinality.between(2, 3, 0.05))
+    value = wavy(7, seed)
+    x, found = maximise(value, designs, jax.random.key(seed))
+    assert float(designs.slack(x[None])[0]) >= 0.0
+    # Seventy ascents on each of the 56 supports, without exchanges.
+    starts = designs.sample(4_000, jax.random.key(seed + 100))
+    best = float(jax.jit(jax.vmap(lambda y: ascend(value, lambda z: designs.within(z, y), y)[1]))(starts).max())
+    assert float(found) >= best - 1e-8
+
+
+def test_the_soft_form_gives_way_as_a_violation_gets_cheap():
+    """Its maximum is outside for a small beta, and the hard one from some beta on: an exact penalty."""
+    whole = Polytope.simplex(NAMES)
+    little_cobalt = LinearInequality.at_most(NAMES, {"Co": 1.0}, 0.2)
+    value = lambda x: -jnp.sum((x - jnp.array([0.2, 0.6, 0.2])) ** 2)  # noqa: E731
+    hard = Polytope.simplex(NAMES, {}, {"Co": 0.2})
+    x, _ = maximise(value, hard, jax.random.key(0))
+    np.testing.assert_allclose(x, [0.4, 0.2, 0.4], atol=1e-8)
+    soft = [maximise(softened(value, little_cobalt, beta), whole, jax.random.key(0))[0][1] for beta in (0.0, 0.3, 2.0)]
+    assert 0.6 == pytest.approx(float(soft[0]), abs=1e-6) and soft[0] > soft[1] > 0.3
+    assert float(soft[2]) == pytest.approx(0.2, abs=1e-4)
+
+
+def test_the_soft_form_has_the_right_gradient():
+    whole = Polytope.simplex(NAMES, {}, {"Co": 0.2})
+    soft = softened(lambda x: jnp.sum(jnp.sin(3.0 * x)), whole, 0.7)
+    for x in (jnp.array([0.3, 0.4, 0.35]), jnp.array([0.5, 0.1, 0.4]), jnp.array([0.1, 0.8, -0.2])):
+        steps = 1e-6 * jnp.eye(3)
+        finite = [(soft(x + step) - soft(x - step)) / 2e-6 for step in steps]
+        np.testing.assert_allclose(jax.grad(soft)(x), np.array(finite), atol=1e-7)
+
+
+def test_a_start_without_a_value_is_left_alone():
+    """A logarithm of nothing, on half of the set, does not win."""
+    value = lambda x: jnp.log(x[0] - 0.5)  # noqa: E731
+    x, found = maximise(value, Polytope.simplex(NAMES), jax.random.key(0))
+    np.testing.assert_allclose(x, [1.0, 0.0, 0.0], atol=1e-12)
+    assert float(found) == pytest.approx(np.log(0.5))
