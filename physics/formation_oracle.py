@@ -144,6 +144,8 @@ class FormationOracle:
             return Observation(query.candidate, query.fidelity, None, None, price, text, hashes)
         elements = [float(answer["energy_ev_per_atom"]) for answer in answers[1:]]
         details = {**self.describe(answers), "reference_energies_ev_per_atom": elements, **hashes}
+        # Of the compound and its elements; other compounds can only raise it.
+        details["energy_above_hull_ev_per_atom"] = max(value, 0.0)
         return Observation(query.candidate, query.fidelity, value, None, price, None, details)
 
     def _price(self, query: Query, plan: FormationPlan, answers: Sequence[Mapping[str, Any]]) -> float:

@@ -97,6 +97,22 @@ class PricedOracle(TableOracle):
         return replace(super()._answer(query), price_eur=self.price_of(query.candidate))
 
 
+class StructuredOracle(TableOracle):
+    """Answers from the table with a crystal of rock salt; every third candidate's atoms overlap."""
+
+    def _answer(self, query: Query) -> Observation:
+        edge_a = 2.0 if self.index(query.candidate) % 3 == 0 else 5.64
+        return replace(super()._answer(query), details={"structure": salt(edge_a)})
+
+
+def salt(edge_a: float) -> dict[str, list]:
+    """Return the crystal of rock salt as oracles report it."""
+    sodium = [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
+    chlorine = [[0.5, 0.5, 0.5], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]]
+    numbers = [11] * len(sodium) + [17] * len(chlorine)
+    return {"cell": (edge_a * np.eye(3)).tolist(), "scaled_positions": sodium + chlorine, "numbers": numbers}
+
+
 class BackgroundOracle(TableOracle):
     """Answers from the table after a delay; a job outlives the process that submitted it, as a queue's would."""
 
@@ -186,6 +202,12 @@ def priced(**campaign: object) -> CampaignConfig:
     return parse({**RAW, "campaign": {**RAW["campaign"], **campaign}, "fidelity": rungs}, Path("synthetic.toml"))
 
 
+def structured(**constraints: object) -> CampaignConfig:
+    """Return the synthetic campaign whose `low` reports structures, under constraints."""
+    rungs = [{**rung, "oracle": "structured"} if rung["name"] == "low" else rung for rung in RAW["fidelity"]]
+    return parse({**RAW, "fidelity": rungs, "constraints": constraints}, Path("synthetic.toml"))
+
+
 def in_background(seconds: float = 0.15, stagger: int = 0, **campaign: object) -> CampaignConfig:
     """Return a campaign whose oracles take `seconds` for an answer, some longer, and which takes many small steps."""
     rungs = [
@@ -204,7 +226,12 @@ def register() -> None:
     """Make the synthetic pool and oracle known as plug-ins of this process."""
     ours = {
         "mfal.pools": {"synthetic": "pool"},
-        "mfal.oracles": {"table": "TableOracle", "background": "BackgroundOracle", "priced": "PricedOracle"},
+        "mfal.oracles": {
+            "table": "TableOracle",
+            "background": "BackgroundOracle",
+            "priced": "PricedOracle",
+            "structured": "StructuredOracle",
+        },
     }
     original = mfal.oracle.entry_points
 

@@ -35,6 +35,37 @@ class RatioSection(Section):
         return self
 
 
+class StructureSection(Section):
+    """Table ``[constraints.structure]``: what a structure that a cheaper fidelity found must satisfy."""
+
+    closest: float = Field(default=0.6, gt=0, le=1)
+    density_g_cm3: tuple[float, float] = Field(default=(0.08, 25.0), strict=False)
+    symmetry_tolerance_a: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "StructureSection":
+        if not 0.0 <= self.density_g_cm3[0] < self.density_g_cm3[1]:
+            raise ValueError("give density_g_cm3 = [least, greatest]")
+        return self
+
+
+class StabilitySection(Section):
+    """Table ``[constraints.stability]``: how far above the hull a candidate may be, by which fidelities.
+
+    ``error_ev_per_atom`` has the standard deviation of the error of each fidelity that is believed.
+    """
+
+    tolerance_ev_per_atom: float = Field(ge=0)
+    confidence: float = Field(default=0.9, gt=0.5, lt=1)
+    error_ev_per_atom: dict[str, float] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _errors(self) -> "StabilitySection":
+        if min(self.error_ev_per_atom.values()) < 0.0:
+            raise ValueError("give standard deviations from 0 on in error_ev_per_atom")
+        return self
+
+
 class ConstraintsSection(Section):
     """Table ``[constraints]``: all of it has to be met; what is not stated is free.
 
@@ -48,8 +79,15 @@ class ConstraintsSection(Section):
     oxidation_states: dict[str, list[int]] = Field(default_factory=dict)
     fraction: list[FractionSection] = Field(default_factory=list)
     ratio: list[RatioSection] = Field(default_factory=list)
+    structure: StructureSection | None = None
+    stability: StabilitySection | None = None
 
     @property
     def declared(self) -> bool:
         """Whether anything is."""
         return self != ConstraintsSection()
+
+    @property
+    def on_compositions(self) -> bool:
+        """Whether anything is declared that a formula alone can meet or miss."""
+        return self.model_copy(update={"structure": None, "stability": None}).declared

@@ -30,6 +30,8 @@ def refusals(section: ConstraintsSection, formulas: Sequence[str]) -> dict[str, 
     Raises:
         ConstraintError: a formula cannot be read, a declared element is none, or an element has no oxidation state.
     """
+    if not section.on_compositions:
+        return {}
     read = {text: Formula.parse(text) for text in formulas}
     found: dict[str, list[str]] = {text: [] for text in read}
     for check in (_elements, _counts, _linear, _charge):
@@ -38,12 +40,15 @@ def refusals(section: ConstraintsSection, formulas: Sequence[str]) -> dict[str, 
     return {text: "; ".join(reasons) for text, reasons in found.items() if reasons}
 
 
-def reasons(section: ConstraintsSection, formula: str) -> str:
-    """Return why a formula is refused, also because it cannot be read; an empty text where it is admitted."""
+def answers(section: ConstraintsSection, formulas: Sequence[str]) -> dict[str, str]:
+    """Return why each formula is refused, also because it cannot be read; an empty text where it is admitted."""
     try:
-        return refusals(section, [formula]).get(formula, "")
+        return dict.fromkeys(formulas, "") | refusals(section, formulas)
     except ConstraintError as error:
-        return str(error)
+        if len(formulas) == 1:
+            return {formulas[0]: str(error)}
+    # Which one it is about is found out one by one.
+    return {formula: answers(section, [formula])[formula] for formula in formulas}
 
 
 Refusals = list[tuple[str, str]]
@@ -84,8 +89,11 @@ def _counts(section: ConstraintsSection, read: Mapping[str, Formula]) -> Refusal
 
 
 def _linear(section: ConstraintsSection, read: Mapping[str, Formula]) -> Refusals:
-    elements = sorted({symbol for formula in read.values() for symbol in formula.amounts} | _named(section))
-    polytope(section, section.elements or elements)  # refuses conditions that nothing can meet
+    named = sorted(_named(section))
+    if not named:
+        return []
+    polytope(section, section.elements or [*named, "another element"])  # refuses conditions that nothing can meet
+    elements = sorted({symbol for formula in read.values() for symbol in formula.amounts} | set(named))
     fractions, texts = jnp.array([formula.fractions(elements) for formula in read.values()]), list(read)
     found = []
     for text, constraint in rules(section, elements):

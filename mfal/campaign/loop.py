@@ -13,6 +13,7 @@ from typing import Any, Self
 from mfal.campaign import history
 from mfal.campaign.build import build_rules, recorded_rules
 from mfal.campaign.config import CampaignConfig
+from mfal.campaign.door import refused_queries
 from mfal.campaign.history import Progress, Rules
 from mfal.campaign.plugins import build_oracles, fingerprint
 from mfal.campaign.policy import Outcome
@@ -128,7 +129,7 @@ class Campaign:
     def warnings(self) -> list[str]:
         """Which fidelities are no longer asked because they keep failing, and what to do about it."""
         limit = self.config.campaign.failure_limit
-        stuck = stuck_fidelities(self.progress.observations, limit)
+        stuck = stuck_fidelities(self.rules.ladder, self.progress.observations, limit)
         return [
             f"{name} failed {limit} times in a row and is not asked any more (last {last.key}: {last.failure}); "
             "mend it, or raise failure_limit, and start again: finished calculations are reused"
@@ -148,14 +149,15 @@ class Campaign:
 
     def _expect_prices(self) -> None:
         """Note what queries are expected to cost, where that has become known or has moved."""
-        for name, oracle in self.oracles.items():
-            if isinstance(oracle, Priced):
-                known = self.progress.known({observation.candidate for observation in self.progress.observations})
-                prices = history.moved_prices(self.rules, self.progress, name, oracle.expected_prices_eur(known))
-                if prices:
-                    payload = {"fidelity": name, "expected_eur": prices, "hours": self.progress.hours}
-                    event = self._ledger.append(EventKind.PRICES, payload)
-                    self.progress = history.after_prices(self.rules, self.progress, event.payload)
+        priced = {name: oracle for name, oracle in self.oracles.items() if isinstance(oracle, Priced)}
+        asked = {observation.candidate for observation in self.progress.observations} if priced else set()
+        known = self.progress.known(asked)
+        for name, oracle in priced.items():
+            prices = history.moved_prices(self.rules, self.progress, name, oracle.expected_prices_eur(known))
+            if prices:
+                payload = {"fidelity": name, "expected_eur": prices, "hours": self.progress.hours}
+                event = self._ledger.append(EventKind.PRICES, payload)
+                self.progress = history.after_prices(self.rules, self.progress, event.payload)
 
     def _withdraw(self) -> None:
         """Take back queries that no longer pay and that nothing has been spent on.
@@ -173,8 +175,15 @@ class Campaign:
     def _submit(self, first: int = 0) -> None:
         for name, oracle in self.oracles.items():
             queries = [flight.query for flight in self.progress.flights[first:] if flight.query.fidelity == name]
-            if queries:
-                oracle.submit(queries)
+            refused = {one.key: one for one in self._refused(queries)}
+            self._arrived |= refused
+            admitted = [query for query in queries if query.key not in refused]
+            if admitted:
+                oracle.submit(admitted)
+
+    def _refused(self, queries: Sequence[Query]) -> Sequence[Observation]:
+        constraints = self.config.constraints
+        return refused_queries(constraints, self.rules.pool, queries) if constraints.declared and queries else []
 
     def _land(self, watch: Callable[[Self], None]) -> None:
         hours, observations = self._wait(watch)

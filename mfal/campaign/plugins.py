@@ -18,7 +18,7 @@ def build_pool(config: CampaignConfig) -> Pool:
         CampaignFileError: the source is unknown, refuses its options, or has too few candidates for the question.
     """
     pool = named_pool(config)
-    if config.constraints.declared:
+    if config.constraints.on_compositions:
         pool = _feasible(config, pool)
     top = config.campaign.top
     if top is not None and top >= len(pool):
@@ -46,7 +46,7 @@ def refused(config: CampaignConfig, pool: Pool) -> dict[str, str]:
     """
     from mfal.campaign.feasibility import refusals  # loads JAX
 
-    formulas = {name: str(pool.payload.get(name, {}).get("formula", name)) for name in pool.ids}
+    formulas = {name: pool.formula(name) for name in pool.ids}
     try:
         reasons = refusals(config.constraints, list(formulas.values()))
     except ConstraintError as error:

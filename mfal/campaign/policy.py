@@ -196,7 +196,7 @@ def absorb(policy: Policy, state: State, answers: Answers) -> State:
         dataset=dataset,
         spent_eur=state.spent_eur + jnp.sum(jnp.where(answers.valid, answers.price_eur, 0.0)),
         fitted_at=jnp.where(grown, observed, state.fitted_at),
-        failures=_count_failures(state.failures, answers),
+        failures=_count_failures(policy.price_eur, state.failures, answers),
     )
 
 
@@ -356,13 +356,16 @@ def _waiting(policy: Policy, pending: Bool[Array, "n L"]) -> Float[Array, " L"]:
     return policy.waiting_eur_per_hour * jnp.maximum(policy.latency_hours - longest, 0.0)
 
 
-def _count_failures(failures: Int[Array, " L"], answers: Answers) -> Int[Array, " L"]:
+def _count_failures(price_eur: Float[Array, " L"], failures: Int[Array, " L"], answers: Answers) -> Int[Array, " L"]:
+    """Count failures in a row; one at no price was refused before anything was spent, and tells nothing of a source."""
+    refused = answers.failed & (answers.price_eur == 0.0) & (price_eur[answers.fidelity] > 0.0)
+
     def step(count: Array, row: tuple[Array, Array, Array]) -> tuple[Array, None]:
         fidelity, failed, valid = row
         updated = count.at[fidelity].set(jnp.where(failed, count[fidelity] + 1, 0))
         return jnp.where(valid, updated, count), None
 
-    return jax.lax.scan(step, failures, (answers.fidelity, answers.failed, answers.valid))[0]
+    return jax.lax.scan(step, failures, (answers.fidelity, answers.failed, answers.valid & ~refused))[0]
 
 
 def _blank(batch: int) -> Proposal:

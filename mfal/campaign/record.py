@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mfal.errors import LedgerError
+from mfal.fidelity import Ladder
 from mfal.ledger.event import Event, EventKind
 from mfal.ledger.replay import observation_from_payload
 from mfal.ledger.store import read_events
@@ -43,10 +44,15 @@ def paid_by_fidelity(observations: Sequence[Observation]) -> dict[str, float]:
     return paid
 
 
-def stuck_fidelities(observations: Sequence[Observation], limit: int) -> dict[str, Observation]:
-    """Return the fidelities that are no longer asked after `limit` failures in a row, with the last failure of each."""
+def stuck_fidelities(ladder: Ladder, observations: Sequence[Observation], limit: int) -> dict[str, Observation]:
+    """Return the fidelities that are no longer asked after `limit` failures in a row, with the last failure of each.
+
+    What was refused at no price is not among them: it tells nothing of its source.
+    """
     streaks: dict[str, list[Observation]] = {}
     for observation in observations:
+        if observation.failure is not None and not observation.price_eur and ladder[observation.fidelity].price_eur:
+            continue
         failed = [*streaks.get(observation.fidelity, []), observation] if observation.failure is not None else []
         streaks[observation.fidelity] = failed
     return {name: streak[-1] for name, streak in streaks.items() if len(streak) >= limit}

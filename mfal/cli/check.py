@@ -3,6 +3,10 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mfal.campaign.constraints import ConstraintsSection
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
@@ -46,25 +50,31 @@ def _of_campaign(file: Path) -> dict[str, str]:
 def _of_formulas(what: list[str], file: Path | None) -> dict[str, str]:
     from mfal.campaign.config import load
     from mfal.campaign.constraints import ConstraintsSection
-    from mfal.campaign.feasibility import reasons
+    from mfal.campaign.feasibility import answers
     from mfal.constraints.crystal_file import is_structure
 
     section = load(file).constraints if file else ConstraintsSection(charge="balanced")
     crystals = [text for text in what if is_structure(Path(text))]
     formulas = [formula for text in what if text not in crystals for formula in _formulas(text)]
-    found = {formula: reasons(section, formula) for formula in formulas}
-    return found | {text: _of_crystal(Path(text)) for text in crystals}
+    found = answers(section, formulas) if formulas else {}
+    return found | {text: _of_crystal(Path(text), section if file else ConstraintsSection()) for text in crystals}
 
 
-def _of_crystal(path: Path) -> str:
-    from mfal.constraints.crystal_file import file_verdict
+def _of_crystal(path: Path, section: "ConstraintsSection") -> str:
+    """Return why a structure cannot be, or its composition is refused."""
+    from mfal.campaign.constraints import StructureSection
+    from mfal.campaign.door import limits_of
+    from mfal.campaign.feasibility import answers
+    from mfal.constraints.crystal_file import file_crystal, file_verdict
     from mfal.errors import ConstraintError
 
     try:
-        verdict = file_verdict(path)
+        formula = file_crystal(path).formula
+        verdict = file_verdict(path, limits_of(section.structure or StructureSection()))
     except ConstraintError as error:
         return str(error)
-    return "" if verdict.admits else "; ".join(verdict.reasons)
+    composition = answers(section, [formula])[formula] if section.declared else ""
+    return "; ".join([*([] if verdict.admits else verdict.reasons), *([composition] if composition else [])])
 
 
 def _formulas(text: str) -> list[str]:

@@ -1,6 +1,7 @@
 """A periodic arrangement of atoms, checked once."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,26 @@ class Crystal:
             raise ConstraintError(f"{structure.formula!r} has partly occupied sites: choose an ordered approximant")
         symbols = tuple(site.specie.symbol for site in structure)
         return Crystal(np.array(structure.lattice.matrix), np.array(structure.frac_coords), symbols)
+
+    @staticmethod
+    def of_record(record: Mapping[str, Any]) -> "Crystal":
+        """Read a structure as oracles report it: ``cell`` in angstrom, ``scaled_positions``, ``numbers``.
+
+        Raises:
+            ConstraintError: something is missing, no element, or no number.
+        """
+        try:
+            symbols = tuple(ELEMENTS[number - 1] for number in record["numbers"] if number > 0)
+            lattice, positions = (np.array(record[key], float) for key in ("cell", "scaled_positions"))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ConstraintError(f"a reported structure cannot be read: {error!r}; mend the oracle") from error
+        return Crystal(lattice, positions.reshape(-1, 3), symbols)
+
+    @property
+    def formula(self) -> str:
+        """Formula of all atoms in the cell."""
+        counts = Counter(self.symbols)
+        return "".join(f"{symbol}{number if number > 1 else ''}" for symbol, number in sorted(counts.items()))
 
     @property
     def volume(self) -> float:

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 
 from mfal.constraints.crystal import Crystal
-from mfal.constraints.structure import structure_verdict
+from mfal.constraints.structure import SENSIBLE, Limits, structure_verdict
 from mfal.constraints.symmetry import SymmetryStatement
 from mfal.constraints.verdict import Verdict
 from mfal.errors import ConstraintError, MissingExtraError
@@ -20,17 +20,23 @@ def is_structure(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES or path.name.split(".")[0] in NAMES
 
 
-def file_verdict(path: Path) -> Verdict:
+def file_verdict(path: Path, limits: Limits = SENSIBLE) -> Verdict:
     """Say whether the crystal in a file can exist, with the symmetry that the file states, if it states one.
 
     Raises:
         ConstraintError: the file cannot be read, or is no ordered crystal.
         MissingExtraError: pymatgen or spglib is not installed.
     """
-    return structure_verdict(_crystal(path), _stated(path))
+    return structure_verdict(file_crystal(path), _stated(path), limits)
 
 
-def _crystal(path: Path) -> Crystal:
+def file_crystal(path: Path) -> Crystal:
+    """Read the crystal in a file.
+
+    Raises:
+        ConstraintError: the file cannot be read, or is no ordered crystal.
+        MissingExtraError: pymatgen is not installed.
+    """
     try:
         from pymatgen.core import Structure
     except ImportError as error:

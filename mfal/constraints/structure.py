@@ -28,8 +28,11 @@ class Limits:
     tolerance_a: float = 0.01
 
 
+SENSIBLE = Limits()
+
+
 def structure_verdict(
-    crystal: Crystal, statement: SymmetryStatement | None = None, limits: Limits = Limits()
+    crystal: Crystal, statement: SymmetryStatement | None = None, limits: Limits = SENSIBLE
 ) -> Verdict:
     """Say whether a crystal passes, with every reason why not.
 

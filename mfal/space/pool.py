@@ -49,6 +49,10 @@ class Pool:
         """Position of `candidate`."""
         return self._position[candidate]
 
+    def formula(self, candidate: str) -> str:
+        """Chemical formula of `candidate`: what its payload states, or its id."""
+        return str(self.payload.get(candidate, {}).get("formula", candidate))
+
     @cached_property
     def features(self) -> np.ndarray:
         """Descriptors with zero mean and unit variance over the pool, shape (candidates, features).

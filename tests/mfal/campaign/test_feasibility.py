@@ -1,5 +1,7 @@
 """Table ``[constraints]``: who is refused, with which reason, and that it holds wherever candidates enter."""
 
+import json
+import tomllib
 from itertools import product
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from mfal.campaign.config import load, parse
 from mfal.campaign.constraints import ConstraintsSection
-from mfal.campaign.feasibility import reasons, refusals
+from mfal.campaign.feasibility import answers, refusals
 from mfal.campaign.plugins import build_pool, named_pool
 from mfal.cli import main
 from mfal.errors import CampaignFileError, ConstraintError
@@ -22,6 +24,10 @@ EXAMPLE = Path("examples/intermetallics.toml")
 
 def section(**content):
     return ConstraintsSection.model_validate(content)
+
+
+def reasons(section, formula):
+    return answers(section, [formula])[formula]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,66 @@ def test_a_table_at_once_is_each_formula_by_itself():
         assert together.get(str(formula), "") == reasons(found, str(formula))
 
 
+def test_one_formula_that_cannot_be_read_spoils_no_other():
+    found = answers(section(most_elements=2), ["NiCo", "Xx2", "NiCoCr"])
+    assert found["NiCo"] == "" and "Xx" in found["Xx2"] and "3 elements" in found["NiCoCr"]
+
+
+def test_a_conflict_is_of_the_conditions_not_of_a_formula():
+    """Without Pt a formula misses its bound; it does not make the conditions impossible."""
+    assert reasons(section(fraction=[{"of": ["Pt"], "at_least": 0.4}]), "NiCo") == "Pt >= 0.4 is missed by 0.4"
+    clash = [{"of": ["Pt"], "at_least": 0.6}, {"of": ["Ir"], "at_least": 0.5}]
+    assert "exclude" in reasons(section(fraction=clash), "PtIr") or "together" in reasons(
+        section(fraction=clash), "PtIr"
+    )
+
+
+elements = st.sampled_from(["Ni", "Co", "Cr", "Fe", "O", "S"])
+groups = st.lists(elements, min_size=1, max_size=3, unique=True)
+tables = st.fixed_dictionaries(
+    {},
+    optional={
+        "elements": st.lists(elements, min_size=1, unique=True),
+        "least_elements": st.integers(1, 3),
+        "most_elements": st.integers(1, 5),
+        "charge": st.sampled_from(["balanced", "alloy"]),
+        "oxidation_states": st.dictionaries(elements, st.lists(st.integers(-2, 6).filter(bool), min_size=1)),
+        "fraction": st.lists(st.fixed_dictionaries({"of": groups, "at_most": st.floats(0, 1)}), max_size=2),
+        "ratio": st.lists(
+            st.fixed_dictionaries({"of": st.just(["Ni"]), "to": st.just(["O"]), "amounts": st.just([1, 2])}), max_size=1
+        ),
+        "structure": st.fixed_dictionaries(
+            {}, optional={"closest": st.floats(0.1, 1.0), "symmetry_tolerance_a": st.floats(1e-3, 0.5)}
+        ),
+        "stability": st.fixed_dictionaries(
+            {"tolerance_ev_per_atom": st.floats(0, 1), "error_ev_per_atom": st.just({"chgnet": 0.07})}
+        ),
+    },
+)
+
+
+def toml(value):
+    """Return a value as people write it in a campaign file."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(entry)}" for key, entry in value.items()) + "}"
+    return "[" + ", ".join(map(toml, value)) + "]" if isinstance(value, list) else json.dumps(value)
+
+
+@given(tables)
+@settings(max_examples=100, deadline=None)
+def test_every_constraint_round_trips_through_file_and_ledger(table):
+    """TOML to table to JSON to table: nothing is lost, and the same formulas are refused for the same reasons."""
+    raw = {**synthetic.RAW, "constraints": table}
+    config = parse(
+        tomllib.loads("\n".join(f"{key} = {toml(value)}" for key, value in raw.items())), Path("synthetic.toml")
+    )
+    recorded = json.loads(json.dumps(config.model_dump(mode="json")))
+    again = type(config).model_validate(recorded)
+    assert again == config
+    formulas = ["NiO", "NiCoCr", "Fe3O4"]
+    assert answers(again.constraints, formulas) == answers(section(**table), formulas)
+
+
 @pytest.mark.parametrize("formula", ["Xx2", "", "Ni-1", "NinanCo", "Ni(Co", "Ni0"])
 def test_what_is_no_formula_is_refused(formula):
     assert reasons(section(most_elements=2), formula)
@@ -95,6 +161,7 @@ charge = "alloy"
 [[constraints.fraction]]
 of = ["Pt", "Ir"]
 at_least = 0.4"""
+STABLE = "\n[constraints.stability]\n"
 
 
 def test_the_pool_holds_only_who_is_admitted(tmp_path):
@@ -121,6 +188,12 @@ def test_the_table_survives_the_ledger(tmp_path):
         (TABLE.replace("0.4", "nan"), "finite"),
         (TABLE.replace("at_least = 0.4", ""), "at_least, at_most or both"),
         (TABLE.replace("alloy", "alloys"), "'balanced' or 'alloy'"),
+        (TABLE + "\n[constraints.structure]\ndensity_g_cm3 = [9, 1]", "least, greatest"),
+        (
+            TABLE + "\n[constraints.stability]\ntolerance_ev_per_atom = 0.1\nerror_ev_per_atom = {chgnet = -1.0}",
+            "from 0",
+        ),
+        (TABLE + "\n[constraints.stability]\nerror_ev_per_atom = {chgnet = 0.1}", "tolerance_ev_per_atom"),
         ("[[constraints.ratio]]\nof = ['Pt']\nto = ['Pt']\namounts = [1, 2]", "common element"),
     ],
 )

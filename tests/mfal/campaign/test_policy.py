@@ -197,8 +197,8 @@ def test_failures_in_a_row_are_counted_and_forgiven():
         return Answers(jnp.arange(size, dtype=jnp.int32), full, jnp.zeros(size), jnp.zeros(size), jnp.ones(size),
                        jnp.array(failed), jnp.ones(size, dtype=bool))  # fmt: skip
 
-    assert policy._count_failures(now.failures, answers([True, True])).tolist() == [0, 2, 0]
-    assert policy._count_failures(now.failures, answers([True, False, True])).tolist() == [0, 1, 0]
+    assert policy._count_failures(chosen.price_eur, now.failures, answers([True, True])).tolist() == [0, 2, 0]
+    assert policy._count_failures(chosen.price_eur, now.failures, answers([True, False, True])).tolist() == [0, 1, 0]
     after = policy.absorb(chosen, now, answers([True, True, True]))
     assert after.dataset.status[:4, MIDDLE].tolist() == [FAILED] * 3 + [PENDING]
     assert (after.failures.tolist(), float(after.spent_eur)) == ([0, 3, 0], 3.0)
