@@ -138,9 +138,7 @@ class Run(eqx.Module):
 
 
 @eqx.filter_jit
-def campaigns(
-    space: Simplex | Box, problem: Problem, initial: int, measurements: int, keys: PRNGKeyArray
-) -> Run:
+def campaigns(space: Simplex | Box, problem: Problem, initial: int, measurements: int, keys: PRNGKeyArray) -> Run:
     """Return one campaign a key, each with so many random alloys first."""
     return jax.lax.map(lambda key: _campaign(space, problem, initial, measurements, key), keys)
 

@@ -36,20 +36,25 @@ _STYLE: dict[Any, Any] = {
 
 def money_plot(summary: Summary) -> str:
     """Draw what was measured, and the hits found, against the money spent."""
-    return _draw(lambda plt: _money(plt, summary))
+    return draw(lambda plt: _money(plt, summary))
 
 
 def spend_plot(summary: Summary) -> str:
     """Draw answers and money by fidelity."""
-    return _draw(lambda plt: _spend(plt, summary))
+    return draw(lambda plt: _spend(plt, summary))
 
 
 def parity_plot(relations: Sequence[Relation], unit: str) -> str:
     """Draw fidelities against each other, with the relation that was learnt."""
-    return _draw(lambda plt: _parity(plt, relations, unit))
+    return draw(lambda plt: _parity(plt, relations, unit))
 
 
-def _draw(paint: Callable) -> str:
+def draw(paint: Callable) -> str:
+    """Return what `paint` makes of pyplot as SVG, in the style of all plots; the same picture is the same text.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
     try:
         import matplotlib
     except ImportError as error:

@@ -95,6 +95,7 @@ class DesignGP(eqx.Module):
         value, spread = jnp.asarray(typical_value, jnp.float64), jnp.asarray(typical_spread, jnp.float64)
         return DesignGP(value, spread, *_split(_centre(components, spread), components))
 
+    @eqx.filter_jit
     def fit(self, designs: Designs) -> "DesignGP":
         """Return the process at the most probable hyper-parameters given the answers."""
         components = self.log_lengthscale.shape[0]

@@ -1,0 +1,137 @@
+"""The hardest Ni-Co-Cr alloy: recipes from a box, or from the simplex.
+
+An optimiser that searches the box [0, 1]^3 proposes amounts that do not sum to one. Somebody divides them by their sum,
+and the optimiser never learns that all recipes on a ray are one alloy. On the simplex every proposal is a composition
+to begin with. Everything else is the same here: the surrogate, the expected improvement, 5 random alloys and 25 chosen
+ones, each measured with 3 HV of noise. The hidden hardness is solid-solution strengthening after Varvenne, Luque and
+Curtin (2016), anchored to the measured hardness of CoCrNi: see `physics/experiment/solid_solution.py`.
+
+Run it: `python examples/nicocr.py` (a minute; `--fast` for the short form), picture in `examples/nicocr.svg`
+(`--output FILE` for another place). One seed is an anecdote: `python -m benchmarks constraints` has a hundred.
+"""
+
+# %%
+import argparse
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mfal.acquisition.improvement import expected_improvement
+from mfal.acquisition.optimise import Compositions, maximise
+from mfal.report.ternary import Panel, Surface, grid, ternary_plot
+from mfal.surrogate.designs import DesignGP, Designs
+from mfal.surrogate.fit import minimise
+from physics.experiment.solid_solution import Elements, hardness
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--fast", action="store_true", help="the short form")
+parser.add_argument("--output", type=Path, default=Path(__file__).parent / "nicocr.svg", help="the picture")
+parser.add_argument("--seed", type=int, default=0)
+options = parser.parse_args()
+
+RANDOM, MEASUREMENTS = (5, 9) if options.fast else (5, 30)
+NOISE_HV = 3.0
+SYMBOLS = ("Ni", "Co", "Cr")
+ELEMENTS = Elements.of(SYMBOLS)
+SIMPLEX = Compositions.between([0.0] * 3, [1.0] * 3)
+
+# %% [markdown]
+# ## Two design spaces
+#
+# Each gives the recipe that maximises a value: on the simplex by mfal's parametrisation, in the box by one logistic
+# function a component.
+
+
+# %%
+def best_on_simplex(value, key):
+    """Return the composition of the greatest value found."""
+    return maximise(value, SIMPLEX, key, starts=16, screened=256)[0]
+
+
+def best_in_box(value, key):
+    """Return the amounts of the greatest value found, whatever they sum to."""
+    free = 2.0 * jax.random.logistic(key, (256, 3))
+    starts = free[jax.lax.top_k(jax.vmap(lambda one: value(jax.nn.sigmoid(one)))(free), 16)[1]]
+    return jax.nn.sigmoid(minimise(lambda one: -value(jax.nn.sigmoid(one)), starts))
+
+
+def evenly_on_simplex(key):
+    """Return random compositions."""
+    return jax.random.dirichlet(key, jnp.ones(3), (RANDOM,))
+
+
+def evenly_in_box(key):
+    """Return random amounts."""
+    return jax.random.uniform(key, (RANDOM, 3))
+
+
+# %% [markdown]
+# ## One campaign
+#
+# The table of answers has its full size from the start, so nothing compiles again as it fills.
+
+
+# %%
+@eqx.filter_jit
+def propose(best, process, told, key):
+    """Return the fitted process and the recipe of the greatest expected improvement in HV."""
+    process = process.fit(told)
+    belief = process.condition(told)
+    lead = jnp.max(jnp.where(told.used, belief.at(told.x)[0], -jnp.inf))
+
+    def improvement(recipe):
+        mean, deviation = belief.at(recipe[None])
+        return expected_improvement(mean - lead, deviation)[0]
+
+    return process, best(improvement, key)
+
+
+def campaign(random, best, key):
+    """Return recipes, alloys, and which alloy is believed to be the hardest."""
+    of_start, of_noise, *keys = jax.random.split(key, MEASUREMENTS + 2)
+    noise = NOISE_HV * jax.random.normal(of_noise, (MEASUREMENTS,))
+    first, recipes, alloys = random(of_start), [], []
+    told = Designs.room(MEASUREMENTS, 3)
+    process = DesignGP.before_answers(3, typical_value=200.0, typical_spread=20.0)
+    for row in range(MEASUREMENTS):
+        if row < RANDOM:
+            recipe = first[row]
+        else:
+            process, recipe = propose(best, process, told, keys[row])
+        alloy = recipe / jnp.sum(recipe)
+        told = told.with_answer(recipe, hardness(alloy, ELEMENTS) + noise[row])
+        recipes.append(recipe)
+        alloys.append(alloy)
+    believed = process.fit(told).condition(told).at(told.x)[0]
+    return np.stack(recipes), np.stack(alloys), int(jnp.argmax(believed))
+
+
+# %% [markdown]
+# ## Both, side by side
+
+# %%
+hardest, top = maximise(lambda alloy: hardness(alloy, ELEMENTS), SIMPLEX, jax.random.key(0))
+print(
+    f"hidden optimum: {top:.1f} HV at " + " ".join(f"{s}{100 * x:.0f}" for s, x in zip(SYMBOLS, hardest, strict=True))
+)
+
+panels = []
+for name, random, best in (
+    ("Simplex", evenly_on_simplex, best_on_simplex),
+    ("Box, normalised by hand", evenly_in_box, best_in_box),
+):
+    recipes, alloys, named = campaign(random, best, jax.random.key(options.seed))
+    sound = np.abs(recipes.sum(axis=1) - 1.0) <= 1e-3
+    found = float(hardness(jnp.asarray(alloys[named]), ELEMENTS))
+    print(f"{name}: {(~sound).sum()} of {MEASUREMENTS} recipes invalid, named best {found:.1f} HV (-{top - found:.1f})")
+    panels.append(Panel(f"{name}: {(~sound).sum()} of {MEASUREMENTS} invalid", alloys, sound, named))
+
+# %%
+points = grid()
+values = np.asarray(jax.vmap(lambda alloy: hardness(alloy, ELEMENTS))(jnp.asarray(points)))
+picture = ternary_plot(SYMBOLS, Surface(points, values, "hidden hardness, HV"), panels)
+options.output.write_text(picture, encoding="utf-8")
+print(f"picture: {options.output}")
