@@ -11,7 +11,8 @@ once normalised, break an element bound; `_regret_` the mean distance in HV betw
 that would be named, over the curve and the seeds; `_regret_ratio` the simplex's over the box's, below one where the
 simplex is better, with the paired bootstrap interval over seeds; `_worst_step_` the largest ratio of any step of the
 curve. `box` is told its own recipes, `corrected` the normalised ones. As long as no alloy within bounds was made, the
-regret is that of the worst alloy. `_last_` is the end of the curve, whose mean a few campaigns make that missed the optimum.
+regret is that of the worst alloy. `_last_` is the end of the curve; a few campaigns that missed the optimum make most
+of its mean.
 """
 
 import jax

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("pandas")
 
 from benchmarks.constraints import hardness, measured_alloys
-from benchmarks.constraints.design_spaces import WEIGHING, Box, Problem, Run, Simplex, campaigns, normalised
+from benchmarks.constraints.design_spaces import WEIGHING, Box, Run, Simplex, campaigns, normalised
 
 KEYS = jax.random.split(jax.random.key(3), 3)
 
@@ -102,9 +102,3 @@ def test_a_missing_table_leaves_its_figures_out(monkeypatch):
     monkeypatch.setattr(hardness, "_spaces", lambda *_: {})
     figures = hardness.measure_hardness(smoke=True)
     assert set(figures) == {"nicocr_seeds", "alcocrfeni"} and "MFAL_DATA" in figures["alcocrfeni"]
-
-
-def test_the_problem_measures_with_its_noise():
-    flat = Problem(lambda alloy: 0.0 * alloy[0] + 7.0, 3.0, jnp.zeros(3), jnp.ones(3), 7.0, 1.0)
-    run = campaigns(Simplex.between(np.zeros(3), np.ones(3)), flat, 2, 4, KEYS)
-    np.testing.assert_allclose(run.announced, 7.0)
