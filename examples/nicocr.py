@@ -130,7 +130,7 @@ for name, random, best in (
     panels.append(Panel(f"{name}: {(~sound).sum()} of {MEASUREMENTS} invalid", alloys, sound, named))
 
 # %%
-points = grid()
+points = grid(40)
 values = np.asarray(jax.vmap(lambda alloy: hardness(alloy, ELEMENTS))(jnp.asarray(points)))
 picture = ternary_plot(SYMBOLS, Surface(points, values, "hidden hardness, HV"), panels)
 options.output.write_text(picture, encoding="utf-8")

@@ -58,10 +58,12 @@ def ternary_plot(elements: Sequence[str], surface: Surface, panels: Sequence[Pan
     """Draw each panel's designs on the triangle of three elements, over the surface; returns SVG.
 
     Raises:
-        ConstraintError: there are not three elements, or a point is no composition.
+        ConstraintError: there are not three elements, no panel, or a point is no composition.
     """
     if len(elements) != 3:
         raise ConstraintError(f"a triangle has three corners: give three of {list(elements)=}")
+    if not panels:
+        raise ConstraintError("no panel, no picture: give at least one")
     for name, points in (("surface", surface.fractions), *((panel.title, panel.designs) for panel in panels)):
         _refuse(name, points)
     return draw(lambda plt: _figure(plt, elements, surface, panels))
@@ -82,13 +84,14 @@ def _refuse(name: str, points: np.ndarray) -> None:
 
 
 def _figure(plt: Any, elements: Sequence[str], surface: Surface, panels: Sequence[Panel]) -> Any:
-    count = len(panels)
-    figure, axes = plt.subplots(1, count, figsize=(4.9 * count + 0.8, 4.7), squeeze=False, layout="constrained")
+    size = (4.9 * len(panels) + 0.8, 4.7)
+    figure, axes = plt.subplots(1, len(panels), figsize=size, squeeze=False, layout="constrained")
+    x, y = in_plane(surface.fractions).T
+    coloured = [one.tricontourf(x, y, surface.values, levels=_LEVELS, cmap="viridis") for one in axes[0]]
     for one, panel in zip(axes[0], panels, strict=True):
-        colours = one.tricontourf(*in_plane(surface.fractions).T, surface.values, levels=_LEVELS, cmap="viridis")
         _triangle(one, elements)
         _designs(one, panel)
-    figure.colorbar(colours, ax=list(axes[0]), label=surface.label, shrink=0.75)
+    figure.colorbar(coloured[0], ax=list(axes[0]), label=surface.label, shrink=0.75)
     return figure
 
 

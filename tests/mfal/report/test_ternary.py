@@ -51,5 +51,7 @@ def test_what_is_no_composition_is_refused():
         ternary_plot(("Ni", "Co", "Cr"), surface(), [panel])
     with pytest.raises(ConstraintError, match="three corners"):
         ternary_plot(("Ni", "Co"), surface(), [])
+    with pytest.raises(ConstraintError, match="at least one"):
+        ternary_plot(("Ni", "Co", "Cr"), surface(), [])
     with pytest.raises(ConstraintError, match="shape"):
         ternary_plot(("Ni", "Co", "Cr"), surface(), [Panel("p", np.eye(2), np.ones(2, bool), 0)])
