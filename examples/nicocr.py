@@ -89,6 +89,19 @@ def propose(best, process, told, key):
     return process, best(improvement, key)
 
 
+@eqx.filter_jit
+def true_hardness(alloy):
+    """Return what is hidden from both."""
+    return hardness(alloy, ELEMENTS)
+
+
+@eqx.filter_jit
+def hardest_of(process, told):
+    """Return the row of the answer that is believed to come from the hardest alloy."""
+    mean = process.fit(told).condition(told).at(told.x)[0]
+    return jnp.argmax(jnp.where(told.used, mean, -jnp.inf))
+
+
 def campaign(random, best, key):
     """Return recipes, alloys, and which alloy is believed to be the hardest."""
     of_start, of_noise, *keys = jax.random.split(key, MEASUREMENTS + 2)
@@ -102,18 +115,17 @@ def campaign(random, best, key):
         else:
             process, recipe = propose(best, process, told, keys[row])
         alloy = recipe / jnp.sum(recipe)
-        told = told.with_answer(recipe, hardness(alloy, ELEMENTS) + noise[row])
+        told = told.with_answer(recipe, true_hardness(alloy) + noise[row])
         recipes.append(recipe)
         alloys.append(alloy)
-    believed = process.fit(told).condition(told).at(told.x)[0]
-    return np.stack(recipes), np.stack(alloys), int(jnp.argmax(believed))
+    return np.stack(recipes), np.stack(alloys), int(hardest_of(process, told))
 
 
 # %% [markdown]
 # ## Both, side by side
 
 # %%
-hardest, top = maximise(lambda alloy: hardness(alloy, ELEMENTS), SIMPLEX, jax.random.key(0))
+hardest, top = maximise(true_hardness, SIMPLEX, jax.random.key(0))
 print(
     f"hidden optimum: {top:.1f} HV at " + " ".join(f"{s}{100 * x:.0f}" for s, x in zip(SYMBOLS, hardest, strict=True))
 )
@@ -125,13 +137,13 @@ for name, random, best in (
 ):
     recipes, alloys, named = campaign(random, best, jax.random.key(options.seed))
     sound = np.abs(recipes.sum(axis=1) - 1.0) <= 1e-3
-    found = float(hardness(jnp.asarray(alloys[named]), ELEMENTS))
+    found = float(true_hardness(jnp.asarray(alloys[named])))
     print(f"{name}: {(~sound).sum()} of {MEASUREMENTS} recipes invalid, named best {found:.1f} HV (-{top - found:.1f})")
     panels.append(Panel(f"{name}: {(~sound).sum()} of {MEASUREMENTS} invalid", alloys, sound, named))
 
 # %%
 points = grid(40)
-values = np.asarray(jax.vmap(lambda alloy: hardness(alloy, ELEMENTS))(jnp.asarray(points)))
+values = np.asarray(jax.vmap(true_hardness)(jnp.asarray(points)))
 picture = ternary_plot(SYMBOLS, Surface(points, values, "hidden hardness, HV"), panels)
 options.output.write_text(picture, encoding="utf-8")
 print(f"picture: {options.output}")
