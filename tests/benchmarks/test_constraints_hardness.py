@@ -73,6 +73,13 @@ def test_the_ratio_is_below_one_where_ours_is_better_and_has_its_interval():
     assert ratios["r_worst_step"] >= ratios["r"] - 0.05
 
 
+def test_a_ratio_is_finite_where_campaigns_found_the_optimum():
+    found = np.zeros((6, 3))
+    found[0] = 5.0
+    ratios = hardness._ratios("r", found, found[::-1])
+    assert np.isfinite(list(ratios.values())).all()
+
+
 needs_table = pytest.mark.skipif("MFAL_DATA" not in os.environ, reason="MFAL_DATA does not name the folder of mpea.csv")
 
 
