@@ -15,6 +15,7 @@ regret is that of the worst alloy. `_last_` is the end of the curve; a few campa
 of its mean.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +25,7 @@ from benchmarks.constraints.design_spaces import WEIGHING, Box, Problem, Run, Si
 from benchmarks.decisions.curves import ratio_interval
 from benchmarks.decisions.tasks import DataMissingError
 from mfal.acquisition.optimise import Compositions, maximise
+from mfal.types import Array, Float
 from physics.experiment.solid_solution import Elements, hardness
 
 NICOCR = ("Ni", "Co", "Cr")
@@ -53,21 +55,38 @@ def measure_hardness(smoke: bool) -> dict[str, object]:
 
 def nicocr(lower: np.ndarray, upper: np.ndarray) -> Problem:
     """Return the search for the hardest Ni-Co-Cr alloy between element bounds."""
-    elements = Elements.of(NICOCR)
-    bounds = jnp.asarray(lower), jnp.asarray(upper)
-    return Problem(lambda alloy: hardness(alloy, elements), NOISE_HV, *bounds, TYPICAL_HV, SPREAD_HV)
+    truth = Hidden(Elements.of(NICOCR))
+    return Problem(truth, NOISE_HV, jnp.asarray(lower), jnp.asarray(upper), TYPICAL_HV, SPREAD_HV)
+
+
+class Hidden(eqx.Module):
+    """Hardness by solid-solution strengthening: a module, so that all problems share what is compiled.
+
+    Attributes:
+        elements: of the alloys.
+    """
+
+    elements: Elements
+
+    def __call__(self, alloy: Float[Array, " d"]) -> Float[Array, ""]:
+        """Return HV."""
+        return hardness(alloy, self.elements)
 
 
 def regrets(run: Run, problem: Problem) -> np.ndarray:
     """Return the regret of the named alloy after each measurement behind the random ones, (campaigns, steps)."""
-    bounds = Compositions(problem.lower, problem.upper)
-    best, worst = (
-        sign * float(maximise(lambda x, sign=sign: sign * problem.truth(x), bounds, jax.random.key(0))[1])
-        for sign in (1.0, -1.0)
-    )
+    best, worst = map(float, _ends(problem))
     named = np.where(np.isnan(run.announced), worst, run.announced)
     # Ascents stop short of a bound by their last digits.
     return np.maximum(best - named, 0.0)
+
+
+@eqx.filter_jit
+def _ends(problem: Problem) -> tuple[Array, Array]:
+    """Return the greatest and the least value of the property within the bounds."""
+    bounds, key = Compositions(problem.lower, problem.upper), jax.random.key(0)
+    least = maximise(lambda x: -problem.truth(x), bounds, key)[1]
+    return maximise(problem.truth, bounds, key)[1], -least
 
 
 def _spaces(name: str, problem: Problem, initial: int, measurements: int, keys: jax.Array) -> dict[str, object]:
