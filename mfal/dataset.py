@@ -96,6 +96,14 @@ def record(dataset: Dataset, answers: Answers) -> Dataset:
     )
 
 
+def correct(dataset: Dataset, answers: Answers) -> Dataset:
+    """Replace earlier answers by newer ones; what was not answered before stays as it is."""
+    touched = jnp.zeros_like(dataset.observed).at[answers.candidate, answers.fidelity].max(answers.valid)
+    again = touched & (dataset.observed | (dataset.status == FAILED))
+    status = jnp.where(again, PENDING, dataset.status).astype(dataset.status.dtype)
+    return record(Dataset(status, jnp.where(again, 0.0, dataset.value), dataset.noise_variance), answers)
+
+
 def from_rows(
     candidate: np.ndarray,
     fidelity: np.ndarray,

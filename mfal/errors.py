@@ -28,6 +28,10 @@ class LedgerError(MfalError):
     """The ledger cannot be opened, written or understood."""
 
 
+class LedgerBusyError(LedgerError):
+    """Another process writes the ledger: names it."""
+
+
 class TamperedLedgerError(LedgerError):
     """The hash chain or the seal does not match the bytes: names the first bad event."""
 
@@ -46,6 +50,18 @@ class ScreeningError(MfalError):
 
 class DatasetError(MfalError):
     """An answer cannot become data: names the row, the value and the remedy."""
+
+
+class ResultsRefusedError(MfalError):
+    """Results from a laboratory that cannot be accepted: names file, line, column, value and remedy."""
+
+
+class ReviewError(MfalError):
+    """A person's decision that cannot be signed: names the item and the remedy."""
+
+
+class AccessError(MfalError):
+    """The door to the laboratory cannot be opened safely: names the token's place and the remedy."""
 
 
 class ConstraintError(MfalError):

@@ -205,7 +205,9 @@ def table(request: ExportRequest) -> pd.DataFrame:
 
 
 def _entries(events: Sequence[Event]) -> tuple[Entry, ...]:
-    return tuple(_entry(event) for event in events if event.kind == EventKind.OBSERVATION)
+    answers = [event for event in events if event.kind in (EventKind.OBSERVATION, EventKind.CORRECTION)]
+    newest = {event.payload["key"]: event for event in answers}  # in the order of the first answers
+    return tuple(_entry(event) for event in newest.values())
 
 
 def _entry(event: Event) -> Entry:

@@ -139,6 +139,19 @@ class Withdrawing(Protocol):
         ...
 
 
+@runtime_checkable
+class Attended(Protocol):
+    """An oracle whose answers people bring, and correct later."""
+
+    def awaits(self, queries: Sequence[Query]) -> bool:
+        """Say whether none of the queries can be answered before a person does something."""
+        ...
+
+    def corrections(self, recorded: Sequence[Observation]) -> Sequence[Observation]:
+        """Return newer answers to queries, given the answers of this fidelity that count at present."""
+        ...
+
+
 def need_package(package: str, extra: str) -> None:
     """Raise a MissingExtraError, which names the extra that brings it, if a package is not installed."""
     if importlib.util.find_spec(package) is None:

@@ -81,7 +81,12 @@ def worth_of_success(config: CampaignConfig) -> str:
     return f"{each} is worth EUR {section.value_of_hit_eur:,.0f}"
 
 
+def gain_unit(config: CampaignConfig) -> str:
+    """Return what the expected gains of a campaign are measured in."""
+    return _GAIN_UNITS.get(config.model.acquisition, config.property.unit)
+
+
 def gain_text(config: CampaignConfig, gain: float) -> str:
     """Return the expected gain of a query with its unit."""
-    unit = _GAIN_UNITS.get(config.model.acquisition, config.property.unit)
+    unit = gain_unit(config)
     return f"EUR {gain:,.1f}" if unit == "EUR" else f"{gain:.3g} {unit}"

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mfal.campaign import policy as rules
+from mfal.campaign.correction import amend
 from mfal.campaign.policy import Outcome, Policy, Proposal, State
-from mfal.campaign.record import recorded_observation
+from mfal.campaign.record import failures_in_a_row, recorded_observation, with_correction
 from mfal.campaign.schedule import Flight
 from mfal.campaign.withdrawal import no_longer_paying
 from mfal.dataset import Answers, withdraw
@@ -26,6 +27,7 @@ from mfal.space.pool import Pool
 _propose = eqx.filter_jit(rules.propose)
 _commit = eqx.filter_jit(rules.commit)
 _absorb = eqx.filter_jit(rules.absorb)
+_amend = eqx.filter_jit(amend)
 _no_longer_paying = eqx.filter_jit(no_longer_paying)
 
 _FREE_EUR = 1e-9
@@ -52,8 +54,8 @@ class Progress:
         flights: queries submitted and not answered.
         hours: the campaign's clock.
         decisions: taken so far.
-        undecided: answers have come in since the last decision.
-        observations: in the order of arrival.
+        undecided: answers or corrections have come in since the last decision.
+        observations: in the order of arrival, corrected ones in the place of the earlier ones.
         stopped: why the campaign ended, or None.
         price_factor: expected price of every query over the declared one, shape (candidates, fidelities); None before
             any is expected to differ.
@@ -103,6 +105,9 @@ def fold(rules_: Rules, events: Iterable[Event], check: bool = False) -> Progres
         elif kind == EventKind.WITHDRAWAL:
             for event in group:
                 progress = after_withdrawal(rules_, progress, event.payload)
+        elif kind == EventKind.CORRECTION:
+            for event in group:
+                progress = after_correction(rules_, progress, event.payload)
         elif kind == EventKind.STOP:
             progress = replace(progress, stopped=str(group[-1].payload["reason"]))
     return progress
@@ -167,6 +172,30 @@ def after_observations(rules_: Rules, progress: Progress, payloads: Sequence[Map
         hours=max(float(payload["hours"]) for payload in payloads),
         undecided=True,
         observations=progress.observations + tuple(observations),
+    )
+
+
+def after_correction(rules_: Rules, progress: Progress, payload: Mapping[str, Any]) -> Progress:
+    """Return the progress with a newer answer in the place of an earlier one; a campaign that had stopped goes on.
+
+    Raises:
+        LedgerError: there is no earlier answer.
+    """
+    newer = recorded_observation(payload)
+    older = next((one for one in progress.observations if one.key == newer.key), None)
+    if older is None:
+        raise LedgerError(f"{newer.key} was corrected before it was answered: the ledger is not of this version")
+    observations = with_correction(progress.observations, newer)
+    streaks = failures_in_a_row(rules_.ladder, observations)
+    difference = replace(newer, price_eur=newer.price_eur - older.price_eur)
+    failures = jnp.array([streaks.get(name, 0) for name in rules_.ladder.names], dtype=jnp.int32)
+    return replace(
+        progress,
+        state=_amend(rules_.policy, progress.state, _answers(rules_, [difference]), failures),
+        hours=max(progress.hours, float(payload["hours"])),
+        undecided=True,
+        observations=tuple(observations),
+        stopped=None,
     )
 
 

@@ -23,7 +23,7 @@ from mfal.errors import LedgerError, OracleError
 from mfal.ledger.event import EventKind
 from mfal.ledger.replay import observation_payload
 from mfal.ledger.store import Ledger, read_events
-from mfal.oracle import Observation, Oracle, Priced, Query, Withdrawing
+from mfal.oracle import Attended, Observation, Oracle, Priced, Query, Withdrawing
 
 _POLL_SECONDS = 0.2
 _RECORDED_PACKAGES = ("mfal", "jax", "jaxlib", "equinox", "gpjax", "numpy")
@@ -92,22 +92,25 @@ class Campaign:
         return campaign
 
     def run(self, watch: Callable[[Self], None]) -> Progress:
-        """Run to the end; `watch` is called after every change and while waiting.
+        """Run to the end; `watch` is called after every change and while waiting, also for people.
 
         Raises:
             OracleError: an oracle broke its contract; the campaign can be resumed.
         """
         self._submit()
-        while self.progress.stopped is None:
-            if self.progress.undecided:
-                self._expect_prices()
-                self._withdraw()
-                self._decide()
-                watch(self)
-            if self.progress.flights:
-                self._land(watch)
+        while self._advance(watch).stopped is None:
             watch(self)
+            time.sleep(_POLL_SECONDS)
         return self.progress
+
+    def advance(self, watch: Callable[[Self], None]) -> Progress:
+        """Go on to the end, or until only people can bring what is in flight.
+
+        Raises:
+            OracleError: an oracle broke its contract; the campaign can be resumed.
+        """
+        self._submit()
+        return self._advance(watch)
 
     def close(self) -> None:
         """Release oracles and ledger; queries in flight stay in flight."""
@@ -135,6 +138,21 @@ class Campaign:
             "mend it, or raise failure_limit, and start again: finished calculations are reused"
             for name, last in stuck.items()
         ]
+
+    def _advance(self, watch: Callable[[Self], None]) -> Progress:
+        self._correct()
+        while self.progress.stopped is None:
+            if self.progress.undecided:
+                self._expect_prices()
+                self._withdraw()
+                self._decide()
+                watch(self)
+            if self.progress.flights:
+                self._land(watch)
+                if not self.progress.undecided:
+                    break
+            watch(self)
+        return self.progress
 
     def _decide(self) -> None:
         # What is read back is what counts: the fold must see the same bytes now and after a crash.
@@ -185,24 +203,49 @@ class Campaign:
         constraints = self.config.constraints
         return refused_queries(constraints, self.rules.pool, queries) if constraints.declared and queries else []
 
+    def _correct(self) -> bool:
+        """Note newer answers to queries that were answered before; say whether there were any."""
+        entries = []
+        for name, oracle in self.oracles.items():
+            if isinstance(oracle, Attended):
+                recorded = [one for one in self.progress.observations if one.fidelity == name]
+                newer = [observation_payload(_sound(one)) for one in oracle.corrections(recorded)]
+                entries += [(EventKind.CORRECTION, {**payload, "hours": self._hours()}) for payload in newer]
+        for event in self._ledger.append_many(entries):
+            self.progress = history.after_correction(self.rules, self.progress, event.payload)
+        return bool(entries)
+
     def _land(self, watch: Callable[[Self], None]) -> None:
+        """Take in the answers that are due; none where only people can bring them, or where others were corrected."""
         hours, observations = self._wait(watch)
+        if not observations:
+            return
         answers = [(EventKind.OBSERVATION, {**observation_payload(o), "hours": hours}) for o in observations]
         payloads = [event.payload for event in self._ledger.append_many(answers)]
         self.progress = history.after_observations(self.rules, self.progress, payloads)
+        self._correct()  # what was corrected between arrival and landing must not be decided on
 
     def _wait(self, watch: Callable[[Self], None]) -> tuple[float, list[Observation]]:
         hours, due = next_landing(self.progress.flights)
         wanted = [flight.query.key for flight in due]
-        while True:
+        while not self._correct():
             self._collect()
             if self.config.campaign.clock == "wall":
                 wanted = [f.query.key for f in self.progress.flights if f.query.key in self._arrived]
                 hours = self._wall_hours()
             if wanted and all(key in self._arrived for key in wanted):
                 return hours, [self._arrived.pop(key) for key in wanted]
+            if self._only_people():
+                break
             watch(self)
             time.sleep(_POLL_SECONDS)
+        return hours, []
+
+    def _only_people(self) -> bool:
+        missing = [f.query for f in self.progress.flights if f.query.key not in self._arrived]
+        by_oracle = {name: [q for q in missing if q.fidelity == name] for name in {q.fidelity for q in missing}}
+        oracles = [(self.oracles[name], queries) for name, queries in by_oracle.items()]
+        return all(isinstance(oracle, Attended) and oracle.awaits(queries) for oracle, queries in oracles)
 
     def _collect(self) -> None:
         expected = {flight.query.key for flight in self.progress.flights}
@@ -213,6 +256,9 @@ class Campaign:
                         f"{name} answered {observation.key}, which it was not asked; its oracle needs mending"
                     )
                 self._arrived[observation.key] = _sound(observation)
+
+    def _hours(self) -> float:
+        return self._wall_hours() if self.config.campaign.clock == "wall" else self.progress.hours
 
     def _wall_hours(self) -> float:
         return max(self.progress.hours, (datetime.now(UTC) - self._started).total_seconds() / 3600.0)

@@ -32,8 +32,24 @@ def recorded_observation(payload: Mapping[str, Any]) -> Observation:
 
 
 def recorded_observations(events: Sequence[Event]) -> list[Observation]:
-    """Return all observations in the order of arrival."""
-    return [recorded_observation(event.payload) for event in events if event.kind == EventKind.OBSERVATION]
+    """Return all observations in the order of arrival, corrected ones in the place of the earlier ones."""
+    found: dict[str, Observation] = {}
+    for event in events:
+        if event.kind in (EventKind.OBSERVATION, EventKind.CORRECTION):
+            observation = recorded_observation(event.payload)
+            found[observation.key] = observation
+    return list(found.values())
+
+
+def with_correction(observations: Sequence[Observation], newer: Observation) -> list[Observation]:
+    """Return the observations with a newer one in the place of that to the same query."""
+    return [newer if one.key == newer.key else one for one in observations]
+
+
+def stop_reason(events: Sequence[Event]) -> str | None:
+    """Return why the campaign ended; None while it goes on, also where a correction set it going again."""
+    last = next((e for e in reversed(events) if e.kind in (EventKind.STOP, EventKind.CORRECTION)), None)
+    return None if last is None or last.kind != EventKind.STOP else str(last.payload["reason"])
 
 
 def paid_by_fidelity(observations: Sequence[Observation]) -> dict[str, float]:
@@ -44,15 +60,24 @@ def paid_by_fidelity(observations: Sequence[Observation]) -> dict[str, float]:
     return paid
 
 
+def failures_in_a_row(ladder: Ladder, observations: Sequence[Observation]) -> dict[str, int]:
+    """Return the number of failures since the last success of each fidelity; see `stuck_fidelities`."""
+    return {name: len(streak) for name, streak in _streaks(ladder, observations).items()}
+
+
 def stuck_fidelities(ladder: Ladder, observations: Sequence[Observation], limit: int) -> dict[str, Observation]:
     """Return the fidelities that are no longer asked after `limit` failures in a row, with the last failure of each.
 
     What was refused at no price is not among them: it tells nothing of its source.
     """
+    return {name: streak[-1] for name, streak in _streaks(ladder, observations).items() if len(streak) >= limit}
+
+
+def _streaks(ladder: Ladder, observations: Sequence[Observation]) -> dict[str, list[Observation]]:
     streaks: dict[str, list[Observation]] = {}
     for observation in observations:
         if observation.failure is not None and not observation.price_eur and ladder[observation.fidelity].price_eur:
             continue
         failed = [*streaks.get(observation.fidelity, []), observation] if observation.failure is not None else []
         streaks[observation.fidelity] = failed
-    return {name: streak[-1] for name, streak in streaks.items() if len(streak) >= limit}
+    return streaks

@@ -4,10 +4,28 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mfal.cli import check, export, init, queue, report, resume, run, screen, status, verify, whatif
+from mfal.cli import (
+    ask,
+    check,
+    export,
+    init,
+    queue,
+    report,
+    resume,
+    review,
+    run,
+    screen,
+    serve,
+    status,
+    tell,
+    verify,
+    whatif,
+)
 from mfal.cli.compiled import keep_compiled
 
-_COMMANDS = (init, run, resume, status, report, whatif, screen, check, queue, export, verify)
+_COMMANDS = (
+    init, run, resume, status, report, whatif, ask, tell, serve, review, screen, check, queue, export, verify,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,11 +19,15 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Check the chain and the seal; replay on request."""
+    """Check the chain and the seal, of the laboratory's ledger too where there is one; replay on request."""
+    from mfal.laboratory.told import LABORATORY
     from mfal.ledger import read_events, verify
 
     found = verify(options.directory / "ledger.sqlite")
     print(f"{found.events} events, head {found.head_hash[:16]}: chain intact; {_SEALS[found.sealed]}")
+    if (options.directory / LABORATORY).exists():
+        told = verify(options.directory / LABORATORY)
+        print(f"laboratory: {told.events} events, head {told.head_hash[:16]}: chain intact; {_SEALS[told.sealed]}")
     if options.replay:
         from mfal.campaign.build import recorded_rules
         from mfal.campaign.history import fold

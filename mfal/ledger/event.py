@@ -18,8 +18,12 @@ class EventKind(StrEnum):
     OBSERVATION = "observation"
     PRICES = "prices"
     WITHDRAWAL = "withdrawal"
+    CORRECTION = "correction"
     RESUME = "resume"
     STOP = "stop"
+    # Of a laboratory's ledger, which people and instruments write while the campaign may be running:
+    RESULTS = "results"
+    SIGNATURE = "signature"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from mfal.errors import LedgerError
+from mfal.errors import LedgerBusyError, LedgerError
 
 _held: set[int] = set()
 
@@ -13,7 +13,8 @@ def acquire(path: Path) -> int:
     """Take the lock file at `path` and return its descriptor; the file stays when the lock goes.
 
     Raises:
-        LedgerError: another writer has it, and the message names its process; or the directory is not writable.
+        LedgerBusyError: another writer has it; the message names its process.
+        LedgerError: the directory is not writable.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +27,7 @@ def acquire(path: Path) -> int:
         pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
         who = f"another mfal process with pid {pid} is running the campaign in {path.parent}"
-        raise LedgerError(f"{who}; wait for it or stop it") from None
+        raise LedgerBusyError(f"{who}; wait for it or stop it") from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     _held.add(descriptor)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from mfal.campaign.config import CampaignConfig
 from mfal.campaign.goal import Goal, goal
-from mfal.campaign.record import paid_by_fidelity, recorded_observations
+from mfal.campaign.record import paid_by_fidelity, recorded_observations, stop_reason
 from mfal.fidelity import Fidelity
 from mfal.ledger.event import Event, EventKind
 from mfal.oracle import Observation
@@ -78,11 +78,10 @@ def summarise(config: CampaignConfig, events: Sequence[Event], truth: Mapping[st
         truth: target values of all candidates where the target is a replay; reveals the score.
     """
     observations, names = recorded_observations(events), config.ladder.names
-    stops = [event.payload["reason"] for event in events if event.kind == EventKind.STOP]
     paid = paid_by_fidelity(observations)
     summary = Summary(
         config=config,
-        stopped=stops[-1] if stops else None,
+        stopped=stop_reason(events),
         hours=max((event.payload.get("hours", 0.0) for event in events), default=0.0),
         spent_eur=sum(paid.values()),
         paid={name: paid.get(name, 0.0) for name in names},
