@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mfal.campaign.config import CampaignConfig
 from mfal.campaign.loop import Campaign
-from mfal.campaign.plugins import build_pool
+from mfal.campaign.plugins import named_pool
 from mfal.campaign.record import campaign_events, recorded_observations, stop_reason
 from mfal.errors import LedgerBusyError
 from mfal.laboratory.batch import batch_csv, build_batch, results_form
@@ -48,7 +48,7 @@ def ask(directory: Path) -> Batch:
     if can_go_on(config, events, read_told(directory)):
         running = not _advanced(directory)
         events = campaign_events(directory)
-    return build_batch(config, events, build_pool(config), read_told(directory), running)
+    return build_batch(config, events, named_pool(config), read_told(directory), running)
 
 
 class BatchFiles(NamedTuple):

@@ -28,7 +28,7 @@ def build_batch(config: CampaignConfig, events: Sequence[Event], pool: Pool, tol
     Args:
         config: of the campaign.
         events: of its ledger.
-        pool: its candidates.
+        pool: its candidates, before its constraints.
         told: results so far; what has one waits no longer.
         running: another process decides at present.
     """

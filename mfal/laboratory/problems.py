@@ -27,7 +27,7 @@ class Problem:
     def text(self, source: str) -> str:
         """Return the problem as a line for people."""
         place = source if self.line is None else f"{source}:{self.line}"
-        found = f"{self.column} = {self.value!r}" if self.column else self.value
+        found = f"{self.column} = {self.value!r}" if self.column and self.value else self.column or self.value
         return f"{place}: {found}: {self.remedy}" if found else f"{place}: {self.remedy}"
 
 

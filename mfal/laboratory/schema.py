@@ -25,9 +25,12 @@ def _no_novelty(extra: dict[str, str]) -> dict[str, str]:
 
 
 def _day(text: str) -> str:
-    if len(text) != len("YYYY-MM-DD") or not text.isascii():
-        raise ValueError("write a day as YYYY-MM-DD")
-    date.fromisoformat(text)
+    try:
+        written_so = date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        written_so = False
+    if not written_so:
+        raise ValueError("is no day; write it as YYYY-MM-DD")
     return text
 
 

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Security, status
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 
 from mfal.errors import LedgerBusyError, MfalError
 from mfal.laboratory.ask import ask
-from mfal.laboratory.problems import RefusedResultsError
+from mfal.laboratory.problems import Problem, RefusedResultsError
 from mfal.laboratory.reading import MOST_BYTES, Format
 from mfal.laboratory.schema import Batch, ResultsFile
 from mfal.laboratory.standing import Standing, standing
@@ -101,6 +102,7 @@ def application(directory: Path, token: str) -> FastAPI:
         return ReceiptRecord.model_validate(asdict(receipt))
 
     app.add_exception_handler(MfalError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_query)
     return app
 
 
@@ -131,6 +133,14 @@ async def _content(request: Request) -> bytes:
         if len(content) > MOST_BYTES:
             raise HTTPException(413, f"more than {MOST_BYTES} bytes; tell it in parts")
     return bytes(content)
+
+
+def _refuse_query(_: Request, error: Exception) -> JSONResponse:
+    """Refuse a wrong query parameter in the shape of all other refusals."""
+    assert isinstance(error, RequestValidationError)
+    found = [Problem(None, str(entry["loc"][-1]), str(entry["input"])[:100], entry["msg"]) for entry in error.errors()]
+    detail = "\n".join(problem.text("query") for problem in found)
+    return JSONResponse({"detail": detail, "problems": [asdict(problem) for problem in found]}, 422)
 
 
 def _refuse(_: Request, error: Exception) -> JSONResponse:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfal.campaign.config import CampaignConfig
-from mfal.campaign.plugins import build_pool
+from mfal.campaign.plugins import named_pool
 from mfal.campaign.record import campaign_events
 from mfal.errors import ReviewError
 from mfal.laboratory.requests import requests
@@ -45,7 +45,7 @@ def review(directory: Path) -> Triage:
     """
     events = campaign_events(directory)
     config = CampaignConfig.model_validate(events[0].payload["config"])
-    return triage(config, events, build_pool(config), read_told(directory))
+    return triage(config, events, named_pool(config), read_told(directory))
 
 
 def sign(directory: Path, decision: Decision) -> Signature:
@@ -60,7 +60,7 @@ def sign(directory: Path, decision: Decision) -> Signature:
         raise ReviewError(f"{by=} with {note=}: a person signs with a name and a reason; give --by NAME --note WHY")
     events = campaign_events(directory)
     config = CampaignConfig.model_validate(events[0].payload["config"])
-    pool, asked = build_pool(config), requests(config, events)
+    pool, asked = named_pool(config), requests(config, events)
     with told_ledger(directory) as ledger:
         found = triage(config, events, pool, fold_told(ledger.events()))
         payload = {
