@@ -13,6 +13,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     parser.add_argument("directory", type=Path, help="of the campaign")
     parser.add_argument("--start", type=Path, metavar="FILE", help="begin the campaign of this file in the directory")
+    parser.add_argument("--fast", action="store_true", help="with --start: apply the file's [fast] table")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="for the files (default: DIRECTORY/laboratory)")
     parser.set_defaults(command=command)
 
@@ -23,7 +24,7 @@ def command(options: argparse.Namespace) -> int:
     from mfal.laboratory.ask import FOLDER, ask, begin, write_batch
 
     if options.start is not None:
-        begin(load(options.start), options.directory)
+        begin(load(options.start, options.fast), options.directory)
     batch = ask(options.directory)
     for query in batch.queries:
         what, price = query.formula or query.candidate, f"EUR {query.price_eur:,.2f}"

@@ -58,12 +58,17 @@ class ReceiptRecord(BaseModel):
     notes: list[str]
 
 
+def _body_schema() -> dict[str, Any]:
+    """Return the schema of a file of results in one piece: OpenAPI knows no definitions inside a body."""
+    schema = ResultsFile.model_json_schema()
+    schema["properties"]["results"]["items"] = schema.pop("$defs")["ResultRow"]
+    return schema
+
+
+_TABLE = {"type": "string", "description": "the columns are those of `mfal tell`, see its --help"}
 _BODY = {
     "required": True,
-    "content": {
-        "application/json": {"schema": ResultsFile.model_json_schema(ref_template="#/components/schemas/{model}")},
-        "text/csv": {"schema": {"type": "string"}},
-    },
+    "content": {"application/json": {"schema": _body_schema()}, "text/csv": {"schema": _TABLE}},
 }
 _COMMON: dict[int | str, dict[str, Any]] = {
     401: {"model": Refusal, "description": "no token, or a wrong one"},
@@ -86,7 +91,7 @@ def application(directory: Path, token: str) -> FastAPI:
 
     @app.get("/batch", dependencies=guard, responses=_COMMON)
     def batch() -> Batch:
-        """Return what waits for the laboratory; the same until something is told."""
+        """Return what waits for the laboratory; after results were told it takes as long as the next decision does."""
         return ask(directory)
 
     @app.get("/status", dependencies=guard, responses=_COMMON)

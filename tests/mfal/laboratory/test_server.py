@@ -1,5 +1,7 @@
 """The door over HTTP: as strict as the command line, and shut to strangers."""
 
+import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from mfal.laboratory.ask import ask
 from mfal.laboratory.problems import RefusedResultsError
 from mfal.laboratory.reading import MOST_BYTES
+from mfal.laboratory.schema import ResultRow
 from mfal.laboratory.server import application
 from mfal.laboratory.tell import tell
 from mfal.laboratory.told import LABORATORY, read_told
@@ -161,6 +164,15 @@ def test_nothing_signs_over_http(campaign):
         ("get", "/status"),
         ("post", "/results"),
     }
+
+
+def test_the_description_is_complete(campaign):
+    described = application(campaign, TOKEN).openapi()
+    named = set(re.findall(r'"#/([^"]*)"', json.dumps(described)))
+    assert named
+    assert all(place.split("/")[-1] in described["components"]["schemas"] for place in named)
+    row = described["paths"]["/results"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert set(row["properties"]["results"]["items"]["properties"]) == set(ResultRow.model_fields)
 
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
