@@ -15,7 +15,7 @@ _NUMBERS = [b"NaN", b"nan", b"inf", b"-Infinity", b"1e999", b"-1e-999", b"1e4000
             b"9" * 70, b"-500", b"1/2", b"12%", b"-0.3 eV"]  # fmt: skip
 _UNITS = [b"eV/atom", b"meV/atom", b"kJ/mol", b"eV", b"EV/ATOM", b"ev/atom", b"GPa", b"eV/atom ", b"meV", b""]
 _COLUMNS = [b"value", b"uncertainty", b"unit", b"failure", b"price_eur", b"measured_on", b"correction", b"id", b"steps"]
-_ODD_COLUMNS = [b"x_operator", b"schema_version", b"novel", b"x_novelty", b"Value", b"valeu", b"extra", b"step_melted"]
+_ODD_COLUMNS = [b"x_operator", b"schema_version", b"novel", b"x_novelty", b"Value", b"values", b"extra", b"step_melted"]
 _KEYS = _COLUMNS + _ODD_COLUMNS
 _NUMBER = re.compile(rb"-?\d+\.?\d*(?:e[-+]?\d+)?")
 _UNIT = re.compile(rb"m?eV/atom")

@@ -56,7 +56,7 @@ CELLS = [
     ({"correction": "typing slip"}, "there is no earlier result; leave it empty"),
     ({"step_melted": "yes"}, "write true or false"),
     ({"step_polished": "true"}, "no such step; declared are ['weighed', 'melted']"),
-    ({"valeu": "1"}, "unknown column; did you mean 'value'?"),
+    ({"values": "1"}, "unknown column; did you mean 'value'?"),
     ({"novel": "true"}, "unknown column"),
     ({"x_novel": "true"}, "novelty is signed by a person, not reported"),
     ({"x_note": "a\x07b"}, "control character"),
