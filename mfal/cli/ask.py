@@ -22,6 +22,7 @@ def command(options: argparse.Namespace) -> int:
     """Write the files and print a line a query; 1 where a composition was refused."""
     from mfal.campaign.config import load
     from mfal.laboratory.ask import FOLDER, ask, begin, write_batch
+    from mfal.laboratory.standing import standing
 
     if options.start is not None:
         begin(load(options.start, options.fast), options.directory)
@@ -35,7 +36,11 @@ def command(options: argparse.Namespace) -> int:
         print("another process is running the campaign and decides; this is what waits at present")
     if batch.stopped is not None:
         print(f"stopped: {batch.stopped}")
+    unlearnt = standing(options.directory).unlearnt
+    if unlearnt:
+        print(f'{unlearnt} results are told and not learnt from: clock = "declared" takes those due together at once')
     files = write_batch(batch, options.output or options.directory / FOLDER)
-    print(f"batch {batch.batch} of {len(batch.queries)}: {files.json}, {files.csv}; fill in {files.form}, then: "
-          f"mfal tell {options.directory} {files.form}")  # fmt: skip
+    print(f"batch {batch.batch} of {len(batch.queries)}: {files.json}, {files.csv}")
+    if batch.queries:
+        print(f"fill in {files.form}, then: mfal tell {options.directory} {files.form}")
     return int(bool(batch.refused))

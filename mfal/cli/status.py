@@ -30,5 +30,14 @@ def command(options: argparse.Namespace) -> int:
     if judgement is None:
         console.print(f"what the sources are worth is judged by: mfal report {options.directory}")
     if reading.summary.stopped is None:
-        console.print(f"not finished; continue with: mfal resume {options.directory}")
+        console.print(_next(options.directory))
     return 0
+
+
+def _next(directory: Path) -> str:
+    from mfal.laboratory.standing import standing
+
+    waiting = standing(directory).waiting
+    if waiting:
+        return f"not finished; {waiting} queries wait for the laboratory, see: mfal ask {directory}"
+    return f"not finished; continue with: mfal resume {directory}"

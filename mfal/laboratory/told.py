@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mfal.errors import LedgerBusyError
+from mfal.laboratory.schema import RESULTS_VERSION
 from mfal.ledger.event import Event, EventKind
 from mfal.ledger.store import Ledger, read_events
 
@@ -178,7 +179,7 @@ def told_ledger(directory: Path) -> Iterator[Ledger]:
 
 def results_payload(source: str, sha256: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the payload of an event that records rows of `result_payload`."""
-    return {"source": source, "sha256": sha256, "results": list(rows)}
+    return {"schema_version": RESULTS_VERSION, "source": source, "sha256": sha256, "results": list(rows)}
 
 
 def result_payload(result: Result, line: int, late_hours: float, as_told: Mapping[str, str | None]) -> dict[str, Any]:
@@ -212,4 +213,4 @@ def _sign(revisions: list[Revision], signature: Signature) -> None:
     else:
         # Nothing was made, so nothing is paid.
         result = Result(signature.item, str(signature.key), None, None, failure, price_eur=0.0)
-        revisions.append(Revision(1, result, late_hours=0.0, as_told={}, **signed))
+        revisions.append(Revision(len(revisions) + 1, result, late_hours=0.0, as_told={}, **signed))

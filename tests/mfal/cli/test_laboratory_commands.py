@@ -22,13 +22,21 @@ def test_ask_writes_the_batch_and_says_what_to_do(campaign, capsys):
     assert "AlCo  EUR 500.00  due" in said
     batch = json.loads((campaign / "laboratory/batch.json").read_text())
     assert len(batch["queries"]) == len(door.CANDIDATES)
-    assert f"mfal tell {campaign} {campaign}/laboratory/results_form.csv" in said
+    assert f"fill in {campaign}/laboratory/results_form.csv, then: mfal tell {campaign}" in said
 
 
 def test_ask_names_what_it_refuses(tmp_path, capsys):
     campaign = door.prepared(tmp_path / "campaign", door.config(constraints={"elements": ["Al", "Co", "Ni", "Ti"]}))
     assert main(["ask", str(campaign)]) == 1
     assert "refused: ['Pd', 'Zr'] are not among elements" in capsys.readouterr().out
+
+
+def test_ask_says_why_a_part_of_a_batch_is_not_learnt_from(campaign, tmp_path, capsys):
+    file = tmp_path / "results.json"
+    file.write_bytes(door.document(door.row(door.ids(campaign)["AlNi"])))
+    main(["tell", str(campaign), str(file)])
+    assert main(["ask", str(campaign)]) == 0
+    assert '1 results are told and not learnt from: clock = "declared"' in capsys.readouterr().out
 
 
 def test_tell_records_then_says_that_nothing_is_new(campaign, tmp_path, capsys):
@@ -89,6 +97,11 @@ def test_serve_wants_a_token_before_it_listens(campaign, capsys, monkeypatch):
     monkeypatch.delenv("MFAL_TOKEN", raising=False)
     assert main(["serve", str(campaign)]) == 1
     assert "there is no token; set MFAL_TOKEN" in capsys.readouterr().err
+
+
+def test_status_says_what_waits(campaign, capsys):
+    assert main(["status", str(campaign)]) == 0
+    assert "4 queries wait for the laboratory, see: mfal ask" in " ".join(capsys.readouterr().out.split())
 
 
 def test_verify_checks_the_laboratorys_ledger_too(campaign, tmp_path, capsys):
