@@ -19,7 +19,8 @@ def add_to(commands: argparse._SubParsersAction) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Check the chain and the seal, of the laboratory's ledger too where there is one; replay on request."""
+    """Check chains and seals, and that a campaign and its laboratory tell the same; replay on request."""
+    from mfal.laboratory.agreement import check_agreement
     from mfal.laboratory.told import LABORATORY
     from mfal.ledger import read_events, verify
 
@@ -28,6 +29,9 @@ def command(options: argparse.Namespace) -> int:
     if (options.directory / LABORATORY).exists():
         told = verify(options.directory / LABORATORY)
         print(f"laboratory: {told.events} events, head {told.head_hash[:16]}: chain intact; {_SEALS[told.sealed]}")
+    learnt = check_agreement(options.directory)
+    if learnt:
+        print(f"{learnt} results of the laboratory were learnt from as they were told")
     if options.replay:
         from mfal.campaign.build import recorded_rules
         from mfal.campaign.history import fold

@@ -1,6 +1,7 @@
 """Whole campaigns through the door: equal to the replay, corrected on the way, killed on the way."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from mfal.campaign.build import recorded_rules
 from mfal.campaign.history import Progress, fold
 from mfal.campaign.loop import Campaign
 from mfal.campaign.record import recorded_observations
+from mfal.errors import TamperedLedgerError
+from mfal.laboratory.agreement import check_agreement
 from mfal.laboratory.ask import ask, begin
 from mfal.laboratory.sign import Decision, sign
 from mfal.laboratory.tell import tell
@@ -41,8 +44,6 @@ def asked(tmp_path_factory):
 
 @pytest.fixture
 def campaign(asked, tmp_path):
-    import shutil
-
     return Path(shutil.copytree(asked, tmp_path / "campaign"))
 
 
@@ -164,6 +165,18 @@ def test_what_is_rejected_before_it_is_learnt_from_is_never_learnt_from(campaign
 def run(directory: Path, *arguments: object) -> int:
     command = [sys.executable, "-m", "tests.mfal.laboratory.scripted", str(directory), *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, check=False, capture_output=True).returncode
+
+
+def test_another_laboratorys_ledger_in_its_place_is_noticed(campaign):
+    first = ask(campaign)
+    tell(campaign, scripted.measure(first.queries), "json", "a.json", False)
+    ask(campaign)
+    assert check_agreement(campaign) == len(first.queries)
+    for file in campaign.glob("laboratory.*"):
+        file.unlink()
+    tell(campaign, scripted.measure(first.queries), "json", "a.json", False)
+    with pytest.raises(TamperedLedgerError, match=r"was learnt from, but .*laboratory.sqlite does not tell it so"):
+        check_agreement(campaign)
 
 
 @pytest.mark.parametrize("kills", [(4,), pytest.param(tuple(range(2, 12)), marks=pytest.mark.slow)], ids=len)
