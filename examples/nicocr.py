@@ -20,10 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from mfal.acquisition.improvement import expected_improvement
-from mfal.acquisition.optimise import Compositions, maximise
+from mfal.acquisition.optimise import maximise
+from mfal.constraints.linear import Bounds
+from mfal.constraints.polytope import Polytope
 from mfal.report.ternary import Panel, Surface, grid, ternary_plot
 from mfal.surrogate.designs import DesignGP, Designs
-from mfal.surrogate.fit import minimise
 from physics.experiment.solid_solution import Elements, hardness
 
 parser = argparse.ArgumentParser()
@@ -36,37 +37,9 @@ RANDOM, MEASUREMENTS = (5, 9) if options.fast else (5, 30)
 NOISE_HV = 3.0
 SYMBOLS = ("Ni", "Co", "Cr")
 ELEMENTS = Elements.of(SYMBOLS)
-SIMPLEX = Compositions.between([0.0] * 3, [1.0] * 3)
-
-# %% [markdown]
-# ## Two design spaces
-#
-# Each gives the recipe that maximises a value: on the simplex by mfal's parametrisation, in the box by one logistic
-# function a component.
-
-
-# %%
-def best_on_simplex(value, key):
-    """Return the composition of the greatest value found."""
-    return maximise(value, SIMPLEX, key, starts=16, screened=256)[0]
-
-
-def best_in_box(value, key):
-    """Return the amounts of the greatest value found, whatever they sum to."""
-    free = 2.0 * jax.random.logistic(key, (256, 3))
-    starts = free[jax.lax.top_k(jax.vmap(lambda one: value(jax.nn.sigmoid(one)))(free), 16)[1]]
-    return jax.nn.sigmoid(minimise(lambda one: -value(jax.nn.sigmoid(one)), starts))
-
-
-def evenly_on_simplex(key):
-    """Return random compositions."""
-    return jax.random.dirichlet(key, jnp.ones(3), (RANDOM,))
-
-
-def evenly_in_box(key):
-    """Return random amounts."""
-    return jax.random.uniform(key, (RANDOM, 3))
-
+SIMPLEX = Polytope.simplex(SYMBOLS)
+# Nothing at all is no recipe.
+BOX = Polytope.of(SYMBOLS, [Bounds.between(SYMBOLS, dict.fromkeys(SYMBOLS, 0.001), dict.fromkeys(SYMBOLS, 1.0))])
 
 # %% [markdown]
 # ## One campaign
@@ -76,8 +49,8 @@ def evenly_in_box(key):
 
 # %%
 @eqx.filter_jit
-def propose(best, process, told, key):
-    """Return the fitted process and the recipe of the greatest expected improvement in HV."""
+def propose(space, process, told, key):
+    """Return the fitted process and the recipe of a design space with the greatest expected improvement in HV."""
     process = process.fit(told)
     belief = process.condition(told)
     lead = jnp.max(jnp.where(told.used, belief.at(told.x)[0], -jnp.inf))
@@ -86,7 +59,7 @@ def propose(best, process, told, key):
         mean, deviation = belief.at(recipe[None])
         return expected_improvement(mean - lead, deviation)[0]
 
-    return process, best(improvement, key)
+    return process, maximise(improvement, space, key, starts=16, screened=256)[0]
 
 
 @eqx.filter_jit
@@ -102,18 +75,18 @@ def hardest_of(process, told):
     return jnp.argmax(jnp.where(told.used, mean, -jnp.inf))
 
 
-def campaign(random, best, key):
+def campaign(space, key):
     """Return recipes, alloys, and which alloy is believed to be the hardest."""
     of_start, of_noise, *keys = jax.random.split(key, MEASUREMENTS + 2)
     noise = NOISE_HV * jax.random.normal(of_noise, (MEASUREMENTS,))
-    first, recipes, alloys = random(of_start), [], []
+    first, recipes, alloys = space.sample(RANDOM, of_start), [], []
     told = Designs.room(MEASUREMENTS, 3)
     process = DesignGP.before_answers(3, typical_value=200.0, typical_spread=20.0)
     for row in range(MEASUREMENTS):
         if row < RANDOM:
             recipe = first[row]
         else:
-            process, recipe = propose(best, process, told, keys[row])
+            process, recipe = propose(space, process, told, keys[row])
         alloy = recipe / jnp.sum(recipe)
         told = told.with_answer(recipe, true_hardness(alloy) + noise[row])
         recipes.append(recipe)
@@ -131,11 +104,8 @@ print(
 )
 
 panels = []
-for name, random, best in (
-    ("Simplex", evenly_on_simplex, best_on_simplex),
-    ("Box, normalised by hand", evenly_in_box, best_in_box),
-):
-    recipes, alloys, named = campaign(random, best, jax.random.key(options.seed))
+for name, space in (("Simplex", SIMPLEX), ("Box, normalised by hand", BOX)):
+    recipes, alloys, named = campaign(space, jax.random.key(options.seed))
     sound = np.abs(recipes.sum(axis=1) - 1.0) <= 1e-3
     found = float(true_hardness(jnp.asarray(alloys[named])))
     print(f"{name}: {(~sound).sum()} of {MEASUREMENTS} recipes invalid, named best {found:.1f} HV (-{top - found:.1f})")

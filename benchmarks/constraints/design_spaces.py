@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from mfal.acquisition.improvement import expected_improvement
-from mfal.acquisition.optimise import Compositions, maximise
+from mfal.acquisition.optimise import maximise
+from mfal.constraints.linear import Bounds, LinearEquality
 from mfal.constraints.polytope import Polytope
 from mfal.surrogate.designs import DesignGP, Designs
-from mfal.surrogate.fit import minimise
 from mfal.types import Array, Bool, Float, PRNGKeyArray
 
 STARTS, SCREENED = 16, 256
@@ -27,75 +27,46 @@ WEIGHING = 1e-3
 ROUNDING = 1e-9
 
 
-class Simplex(eqx.Module):
-    """Recipes are compositions between the element bounds, parametrised as such.
+class DesignSpace(eqx.Module):
+    """The recipes that an optimiser may propose.
 
     Attributes:
-        compositions: where ascents move.
-        polytope: where random recipes come from.
+        recipes: all of them.
+        told_alloy: the optimiser is told the alloy that was made, instead of its own recipe.
     """
 
-    compositions: Compositions
-    polytope: Polytope
+    recipes: Polytope
+    told_alloy: bool = eqx.field(static=True)
 
     @staticmethod
-    def between(lower: np.ndarray, upper: np.ndarray) -> "Simplex":
-        """Return the recipes between element bounds."""
-        names = [f"x{i}" for i in range(len(lower))]
-        bounds = dict(zip(names, lower.tolist(), strict=True)), dict(zip(names, upper.tolist(), strict=True))
-        return Simplex(Compositions.between(lower, upper), Polytope.simplex(names, *bounds))
+    def simplex(lower: np.ndarray, upper: np.ndarray) -> "DesignSpace":
+        """Return the compositions between element bounds."""
+        names = _names(lower)
+        return DesignSpace(Polytope.of(names, [LinearEquality.group(names, names), _bounds(lower, upper)]), True)
 
-    def random(self, count: int, key: PRNGKeyArray) -> Float[Array, "n d"]:
-        """Return recipes, uniform over the space."""
-        return self.polytope.sample(count, key)
+    @staticmethod
+    def box(lower: np.ndarray, upper: np.ndarray, corrected: bool) -> "DesignSpace":
+        """Return amounts between the element bounds, whatever they sum to; nothing at all is no recipe."""
+        return DesignSpace(Polytope.of(_names(lower), [_bounds(np.maximum(lower, WEIGHING), upper)]), corrected)
+
+    def alloys(self, recipes: Float[Array, "... d"]) -> Float[Array, "... d"]:
+        """Return what recipes make: nobody touches one that sums to one."""
+        return recipes if self.recipes.groups else normalised(recipes)
 
     def best(self, value: Callable, key: PRNGKeyArray) -> Float[Array, " d"]:
         """Return the recipe of the greatest value found."""
-        return maximise(value, self.compositions, key, STARTS, SCREENED)[0]
-
-    def told(self, recipe: Float[Array, " d"], alloy: Float[Array, " d"]) -> Float[Array, " d"]:
-        """Return where the optimiser is told the answer: recipe and alloy are one."""
-        return alloy
+        return maximise(value, self.recipes, key, STARTS, SCREENED)[0]
 
 
-class Box(eqx.Module):
-    """Recipes are amounts between the element bounds, whatever they sum to.
+def _names(lower: np.ndarray) -> list[str]:
+    return [f"x{i}" for i in range(len(lower))]
 
-    Attributes:
-        lower: least amounts.
-        upper: greatest amounts.
-        corrected: the optimiser is told the alloy that was made, instead of its own recipe.
-    """
 
-    lower: Float[Array, " d"]
-    upper: Float[Array, " d"]
-    corrected: bool = eqx.field(static=True)
-
-    @staticmethod
-    def between(lower: np.ndarray, upper: np.ndarray, corrected: bool) -> "Box":
-        """Return the recipes between element bounds."""
-        return Box(jnp.asarray(lower), jnp.asarray(upper), corrected)
-
-    def random(self, count: int, key: PRNGKeyArray) -> Float[Array, "n d"]:
-        """Return recipes, uniform over the space."""
-        share = jax.random.uniform(key, (count, self.lower.shape[0]))
-        return self.lower + (self.upper - self.lower) * share
-
-    def best(self, value: Callable, key: PRNGKeyArray) -> Float[Array, " d"]:
-        """Return the recipe of the greatest value found, as `maximise` finds it on the simplex."""
-        of_free = lambda free: value(self._recipe(free))  # noqa: E731
-        even = jax.random.logistic(key, (SCREENED, self.lower.shape[0]))
-        free = even * jnp.where(jnp.arange(SCREENED) % 2 == 0, 1.0, 4.0)[:, None]
-        best = jax.lax.top_k(jax.vmap(of_free)(free), STARTS // 2)[1]
-        starts = jnp.concatenate([free[best], free[: STARTS - STARTS // 2]])
-        return self._recipe(minimise(lambda free: -of_free(free), starts))
-
-    def told(self, recipe: Float[Array, " d"], alloy: Float[Array, " d"]) -> Float[Array, " d"]:
-        """Return where the optimiser is told the answer."""
-        return alloy if self.corrected else recipe
-
-    def _recipe(self, free: Float[Array, " d"]) -> Float[Array, " d"]:
-        return self.lower + (self.upper - self.lower) * jax.nn.sigmoid(jnp.clip(free, -30.0, 30.0))
+def _bounds(lower: np.ndarray, upper: np.ndarray) -> Bounds:
+    names = _names(lower)
+    return Bounds.between(
+        names, dict(zip(names, lower.tolist(), strict=True)), dict(zip(names, upper.tolist(), strict=True))
+    )
 
 
 class Problem(eqx.Module):
@@ -138,32 +109,34 @@ class Run(eqx.Module):
 
 
 @eqx.filter_jit
-def campaigns(space: Simplex | Box, problem: Problem, initial: int, measurements: int, keys: PRNGKeyArray) -> Run:
+def campaigns(space: DesignSpace, problem: Problem, initial: int, measurements: int, keys: PRNGKeyArray) -> Run:
     """Return one campaign a key, each with so many random alloys first."""
     return jax.lax.map(lambda key: _campaign(space, problem, initial, measurements, key), keys)
 
 
 def normalised(recipe: Float[Array, "... d"]) -> Float[Array, "... d"]:
-    """Return the alloy that a recipe makes."""
+    """Return a recipe divided by its sum."""
     return recipe / jnp.sum(recipe, axis=-1, keepdims=True)
 
 
-def _campaign(space: Simplex | Box, problem: Problem, initial: int, measurements: int, key: PRNGKeyArray) -> Run:
+def _campaign(space: DesignSpace, problem: Problem, initial: int, measurements: int, key: PRNGKeyArray) -> Run:
     of_start, of_noise, of_steps = jax.random.split(key, 3)
     noise = problem.noise_sd * jax.random.normal(of_noise, (measurements,))
-    recipes = jnp.zeros((measurements, problem.lower.shape[0])).at[:initial].set(space.random(initial, of_start))
-    alloys = jnp.zeros_like(recipes).at[:initial].set(_made(space, recipes[:initial]))
+    recipes = (
+        jnp.zeros((measurements, problem.lower.shape[0])).at[:initial].set(space.recipes.sample(initial, of_start))
+    )
+    alloys = jnp.zeros_like(recipes).at[:initial].set(normalised(recipes[:initial]))
     told = Designs.room(*recipes.shape)
     for row in range(initial):
-        x = space.told(recipes[row], alloys[row])
+        x = alloys[row] if space.told_alloy else recipes[row]
         told = told.with_answer(x, problem.truth(alloys[row]) + noise[row])
 
     def step(state: tuple, now: tuple) -> tuple[tuple, Array]:
         (recipes, alloys, told, process), (row, key) = state, now
         process = process.fit(told)
         recipe = space.best(_improvement(process, told, problem.wanted(alloys)), key)
-        alloy = _made(space, recipe[None])[0]
-        told = told.with_answer(space.told(recipe, alloy), problem.truth(alloy) + noise[row])
+        alloy = space.alloys(recipe)
+        told = told.with_answer(alloy if space.told_alloy else recipe, problem.truth(alloy) + noise[row])
         recipes, alloys = recipes.at[row].set(recipe), alloys.at[row].set(alloy)
         return (recipes, alloys, told, process), _announced(process, told, alloys, problem)
 
@@ -172,11 +145,6 @@ def _campaign(space: Simplex | Box, problem: Problem, initial: int, measurements
     start, steps = (recipes, alloys, told, process), (rows, jax.random.split(of_steps, len(rows)))
     (recipes, alloys, _, _), announced = jax.lax.scan(step, start, steps)
     return Run(recipes, alloys, announced)
-
-
-def _made(space: Simplex | Box, recipes: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Return the alloys: nobody touches a recipe of the simplex."""
-    return recipes if isinstance(space, Simplex) else normalised(recipes)
 
 
 def _improvement(process: DesignGP, told: Designs, wanted: Bool[Array, " rows"]) -> Callable:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 METALS = (
     "Li Na K Mg Ca Sr Al Ga In Sn Sb Bi Y Ti Zr Hf V Nb Ta Mo W Mn Fe Co Ni Cu Zn Pd Ag Pt Si Ge B".split()
 )  # Si, Ge and B too: they form compounds with everything else
-NONMETALS = "C N O F P S Cl Se Br Te I".split()
+NONMETALS = "C,N,O,F,P,S,Cl,Se,Br,Te,I".split(",")
 # 1:1 by name; the others by Strukturbericht symbol, the element with fewer atoms first.
 EQUAL = ("B1", "B2", "B3", "B81", "B11", "B27", "B33", "L10")
 UNEQUAL = (
@@ -112,7 +112,7 @@ def _lowest(energies: np.ndarray) -> float:
 
 def _scaled(atoms: "Atoms", length: float) -> "Atoms":
     scaled = atoms.copy()
-    scaled.set_cell(atoms.cell * length, scale_atoms=True)
+    scaled.set_cell(atoms.cell.array * length, scale_atoms=True)
     return scaled
 
 

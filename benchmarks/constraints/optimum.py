@@ -6,9 +6,7 @@ BoTorch has the settings of its tutorials: 10 restarts from 512 raw samples, SLS
 ascents from 1024 designs. Values are of the same function in double precision; times are of calls after the first.
 """
 
-import time
 import warnings
-from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -23,6 +21,7 @@ from gpytorch.means import ZeroMean
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.stats import norm
 
+from benchmarks.timing import timed
 from mfal.acquisition.optimise import maximise
 from mfal.constraints.linear import Bounds, LinearEquality, LinearInequality
 from mfal.constraints.polytope import Polytope
@@ -86,8 +85,8 @@ def _compare(designs: Polytope, seeds: int) -> dict[str, float]:
         x, answers = _answered(designs, seed)
         surface, key = Surface.of(x, answers), jax.random.key(seed)
         jax.block_until_ready(search(surface, key))
-        seconds, found = _timed(lambda surface=surface, key=key: jax.block_until_ready(search(surface, key)))
-        peer_seconds, peer = _timed(lambda x=x, answers=answers, seed=seed: _botorch(designs, x, answers, seed))
+        seconds, found = timed(lambda surface=surface, key=key: jax.block_until_ready(search(surface, key)))
+        peer_seconds, peer = timed(lambda x=x, answers=answers, seed=seed: _botorch(designs, x, answers, seed))
         designs.check(np.asarray(found[0])[None])
         # What a solver leaves outside by its tolerance is put on the set, so that it gains nothing by it.
         reached = float(surface(designs.project(jnp.asarray(peer)[None])[0]))
@@ -111,7 +110,7 @@ def _botorch(designs: Polytope, x: np.ndarray, answers: np.ndarray, seed: int) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         kernel = RBFKernel()
-        kernel.lengthscale = LENGTHSCALE
+        kernel.lengthscale = torch.tensor(LENGTHSCALE)
         targets = torch.tensor(answers)[:, None]
         noise = torch.full_like(targets, NOISE)
         model = SingleTaskGP(torch.tensor(x), targets, noise, covar_module=kernel, mean_module=ZeroMean(),
@@ -148,9 +147,3 @@ def _linear(size: int) -> Polytope:
 
 def _kernel(a: Array | np.ndarray, b: Array | np.ndarray) -> Array:
     return jnp.exp(-0.5 * jnp.sum((a - b) ** 2, axis=-1) / LENGTHSCALE**2)
-
-
-def _timed(call: Callable) -> tuple[float, object]:
-    started = time.perf_counter()
-    result = call()
-    return time.perf_counter() - started, result

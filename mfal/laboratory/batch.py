@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 
 from mfal.campaign.config import CampaignConfig
-from mfal.campaign.feasibility import reasons
+from mfal.campaign.feasibility import answers
 from mfal.campaign.goal import gain_text, gain_unit, goal
 from mfal.campaign.record import stop_reason
 from mfal.errors import ConstraintError
@@ -60,7 +60,9 @@ def refused_requests(config: CampaignConfig, pool: Pool, told: Told, waiting: Se
     """
     if not config.constraints.declared:
         return {}
-    found = {one.id: reasons(config.constraints, _formula(pool, one.candidate)) for one in waiting}
+    formulas = {one.id: _formula(pool, one.candidate) for one in waiting}
+    reasons = answers(config.constraints, list(dict.fromkeys(formulas.values()))) if waiting else {}
+    found = {name: reasons[formula] for name, formula in formulas.items()}
     return {name: reason for name, reason in found.items() if reason and not told.released(name)}
 
 
