@@ -21,6 +21,7 @@ class Fidelity:
         limit: queries in the whole campaign, such as a furnace's share of the year; None if only money limits them.
         requires: fidelities that must have answered for a candidate before this one may be asked.
         options: passed to the oracle unchanged.
+        mistaken_share: share of the answers that may be about something else than was asked.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Fidelity:
     limit: int | None = None
     requires: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    mistaken_share: float = 0.0
 
 
 @dataclass(frozen=True)

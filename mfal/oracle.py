@@ -152,6 +152,19 @@ class Attended(Protocol):
         ...
 
 
+@runtime_checkable
+class Timed(Protocol):
+    """An oracle whose answers come when its own simulation says so, not after the declared latency."""
+
+    def advance(self, hours: float) -> None:
+        """Move on to this time on the campaign's clock: queries are submitted at it, and answers come until then."""
+        ...
+
+    def due_hours(self) -> Mapping[str, float]:
+        """Return when each query that is not answered yet will be, by key, if nothing else is submitted."""
+        ...
+
+
 def need_package(package: str, extra: str) -> None:
     """Raise a MissingExtraError, which names the extra that brings it, if a package is not installed."""
     if importlib.util.find_spec(package) is None:

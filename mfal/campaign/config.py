@@ -117,6 +117,7 @@ class FidelitySection(Section):
     capacity: int = Field(ge=1)
     limit: int | None = Field(default=None, ge=0)
     noise_sd: float = Field(ge=0)
+    mistaken_share: float = Field(default=0.0, ge=0, lt=0.5)
     typical_value: float | None = None
     typical_spread: float | None = Field(default=None, gt=0)
     target: bool = False
@@ -143,7 +144,7 @@ class CampaignConfig(Section):
         rungs = [
             Fidelity(
                 s.name, s.oracle, s.price_eur, s.latency_hours, s.capacity, s.noise_sd, s.limit, tuple(s.requires),
-                s.options,
+                s.options, s.mistaken_share,
             )
             for s in self.fidelity
         ]  # fmt: skip

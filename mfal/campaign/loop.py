@@ -18,12 +18,12 @@ from mfal.campaign.history import Progress, Rules
 from mfal.campaign.plugins import build_oracles, fingerprint
 from mfal.campaign.policy import Outcome
 from mfal.campaign.record import LEDGER, campaign_events, stuck_fidelities
-from mfal.campaign.schedule import next_landing
+from mfal.campaign.schedule import Flight, next_landing
 from mfal.errors import LedgerError, OracleError
 from mfal.ledger.event import EventKind
 from mfal.ledger.replay import observation_payload
 from mfal.ledger.store import Ledger, read_events
-from mfal.oracle import Attended, Observation, Oracle, Priced, Query, Withdrawing
+from mfal.oracle import Attended, Observation, Oracle, Priced, Query, Timed, Withdrawing
 
 _POLL_SECONDS = 0.2
 _RECORDED_PACKAGES = ("mfal", "jax", "jaxlib", "equinox", "gpjax", "numpy")
@@ -196,6 +196,8 @@ class Campaign:
             refused = {one.key: one for one in self._refused(queries)}
             self._arrived |= refused
             admitted = [query for query in queries if query.key not in refused]
+            if admitted and isinstance(oracle, Timed):
+                oracle.advance(self.progress.hours)
             if admitted:
                 oracle.submit(admitted)
 
@@ -226,9 +228,10 @@ class Campaign:
         self._correct()  # what was corrected between arrival and landing must not be decided on
 
     def _wait(self, watch: Callable[[Self], None]) -> tuple[float, list[Observation]]:
-        hours, due = next_landing(self.progress.flights)
+        hours, due = next_landing(self._timed_flights())
         wanted = [flight.query.key for flight in due]
         while not self._correct():
+            self._advance(self._wall_hours() if self.config.campaign.clock == "wall" else hours)
             self._collect()
             if self.config.campaign.clock == "wall":
                 wanted = [f.query.key for f in self.progress.flights if f.query.key in self._arrived]
@@ -246,6 +249,17 @@ class Campaign:
         by_oracle = {name: [q for q in missing if q.fidelity == name] for name in {q.fidelity for q in missing}}
         oracles = [(self.oracles[name], queries) for name, queries in by_oracle.items()]
         return all(isinstance(oracle, Attended) and oracle.awaits(queries) for oracle, queries in oracles)
+
+    def _timed_flights(self) -> list[Flight]:
+        """Return the flights, those of oracles with a simulation of their own due when that says."""
+        timed = [oracle.due_hours() for oracle in self.oracles.values() if isinstance(oracle, Timed)]
+        due = {key: hours for known in timed for key, hours in known.items()}
+        return [replace(one, due_hours=due.get(one.query.key, one.due_hours)) for one in self.progress.flights]
+
+    def _advance(self, hours: float) -> None:
+        for oracle in self.oracles.values():
+            if isinstance(oracle, Timed):
+                oracle.advance(hours)
 
     def _collect(self) -> None:
         expected = {flight.query.key for flight in self.progress.flights}

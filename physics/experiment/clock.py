@@ -48,3 +48,6 @@ class Calendar:
             work -= left
             now = self.next_open(now + left)
         return now + work
+
+
+WEEKDAYS = Calendar()

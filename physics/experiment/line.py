@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from physics.experiment.clock import Calendar
+from physics.experiment.clock import WEEKDAYS, Calendar
 from physics.experiment.draws import generator
 
 
@@ -69,7 +69,7 @@ class Line:
 
     stations: tuple[Station, ...]
     operators: int
-    calendar: Calendar = Calendar()
+    calendar: Calendar = WEEKDAYS
     absences: tuple[Absence, ...] = ()
     attempts: int = 1
 

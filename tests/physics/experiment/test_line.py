@@ -1,6 +1,7 @@
 """The event simulation of a line: nothing lost, nothing over capacity, time forward, cost to the cent, any seed."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -100,7 +101,7 @@ def test_no_capacity_is_exceeded(line, times, seed):
         assert all(wells[station.name, run] <= station.wells for _, _, run, _ in own)
         for machine in range(station.machines):
             spans = [(start, end) for start, end, _, which in own if which == machine]
-            assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+            assert all(end <= start for (_, end), (start, _) in pairwise(spans))
         assert all(0 <= which < station.machines for _, _, _, which in own)
         if station.attended_minutes:
             assert all(line.calendar.is_open(start) for start, *_ in own)
