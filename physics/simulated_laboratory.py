@@ -23,11 +23,11 @@ from physics.experiment import failures as kinds
 from physics.experiment.clock import DAY
 from physics.experiment.failures import Failures
 from physics.experiment.laboratory import USUAL_LINE, Answer, Instrument, Laboratory, Truth
-from physics.experiment.line import Arrival, Line
+from physics.experiment.line import Arrival, Line, Station
 from physics.experiment.recipe import Platform, Precursor, Ramp, Recipe
 from physics.oracle_options import refuse_unknown
 
-OPTIONS = ("seed", "truth", "failures", "instrument", "platform", "recipe", "attempts", "operators")
+OPTIONS = ("seed", "truth", "failures", "instrument", "platform", "recipe", "stations", "attempts", "operators")
 # A campaign begins on a Monday at eight.
 BEGINS = 8 * 60
 # Weighed in for one sample.
@@ -74,7 +74,8 @@ def simulated_laboratory(context: OracleContext) -> "SimulatedLaboratory":
     Options: ``truth`` (table, see `physics.laboratory_truth.hidden_truth`; with a ``seed`` that fidelities share),
     ``seed`` (of what happens), ``failures`` (tables by the keys of `FAILURES`), ``instrument``, ``platform`` (fields of
     the records of these names), ``recipe`` (``kelvin``, ``minutes``, ``atmosphere``, ``vessel``,
-    ``contact_materials``), ``attempts`` (for each sample), ``operators``.
+    ``contact_materials``), ``stations`` (fields of `Station` to change, by the station's name), ``attempts`` (for each
+    sample), ``operators``.
 
     Raises:
         CampaignFileError: an option is unknown or has a wrong value.
@@ -197,14 +198,15 @@ class SimulatedLaboratory:
 
 
 def truth_of(pool: Pool, value: np.ndarray, seed: int) -> Truth:
-    """Return the hidden truth of a pool: each material is mistaken for its nearest neighbour, hard ones lie together.
+    """Return the hidden truth of a pool.
 
-    What forms at all depends on a direction in the descriptors that the seed draws.
+    Peaks overlap where lattices are alike: a material is mistaken for the one of the most similar mean atomic radius.
+    Which materials are hard to make depends on a direction in the descriptors that the seed draws.
     """
-    features = pool.features
-    apart = np.linalg.norm(features[:, None] - features, axis=2) + np.diag(np.full(len(pool), np.inf))
+    radius = np.array([_mean_radius(str(pool.payload.get(name, {}).get("formula", name))) for name in pool.ids])
+    apart = np.abs(radius[:, None] - radius) + np.diag(np.full(len(pool), np.inf))
     nearest = {name: pool.ids[int(row.argmin())] for name, row in zip(pool.ids, apart, strict=True)}
-    along = features @ np.random.default_rng(seed).normal(size=features.shape[1])
+    along = pool.features @ np.random.default_rng(seed).normal(size=pool.features.shape[1])
     rank = along.argsort().argsort() / max(len(pool) - 1, 1)
     spread = float(value.std())
     return Truth(
@@ -213,6 +215,15 @@ def truth_of(pool: Pool, value: np.ndarray, seed: int) -> Truth:
         rank=dict(zip(pool.ids, rank.tolist(), strict=True)),
         per_unreacted=-2.0 * spread,
         per_impurity=-5.0 * spread,
+    )
+
+
+def _mean_radius(formula: str) -> float:
+    from pymatgen.core import Element
+
+    parsed = Formula.parse(formula)
+    return (
+        sum(n * float(Element(symbol).atomic_radius or np.nan) for symbol, n in parsed.amounts.items()) / parsed.atoms
     )
 
 
@@ -260,7 +271,14 @@ def _recipes(pool: Pool, table: Mapping[str, Any], place: str) -> Any:
 
 
 def _line(options: Mapping[str, Any], place: str) -> Line:
-    changes = {name: _whole(options, name, getattr(USUAL_LINE, name), place) for name in ("attempts", "operators")}
+    changes: dict[str, Any] = {
+        name: _whole(options, name, getattr(USUAL_LINE, name), place) for name in ("attempts", "operators")
+    }
+    tables = _table(options, "stations", place)
+    refuse_unknown(tables, tuple(one.name for one in USUAL_LINE.stations), f"{place}: stations")
+    changes["stations"] = tuple(
+        _record(Station, {**dataclasses.asdict(one), **tables.get(one.name, {})}, place) for one in USUAL_LINE.stations
+    )
     try:
         return dataclasses.replace(USUAL_LINE, **changes)
     except ValueError as error:
@@ -281,11 +299,11 @@ def _record(kind: type[Record], table: Mapping[str, Any], place: str) -> Record:
         raise CampaignFileError(f"{place}: {error}; give all fields, as numbers in their units") from error
 
 
-def _table(options: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
+def _table(options: Mapping[str, Any], key: str, place: str) -> dict[str, Any]:
     value = options.get(key, {})
     if not isinstance(value, Mapping):
         raise CampaignFileError(f"{place}: options.{key}={value!r}: use a table")
-    return value
+    return dict(value)
 
 
 def _whole(options: Mapping[str, Any], key: str, default: int, place: str) -> int:

@@ -116,6 +116,15 @@ def alloys() -> Task:
     return best_task("alloys", features, values, (20.0, 400.0), top=10, sign=-1.0, goal=5, initial=10)
 
 
+def mpea_hardness() -> list[tuple[str, float]]:
+    """Return the measured records of alloy hardness: formula and HV, several for some formulas."""
+    import pandas as pd
+
+    table = pd.read_csv(_file("mpea.csv", _MPEA)).dropna(subset=["PROPERTY: HV"])
+    columns: Any = table["FORMULA"], table["PROPERTY: HV"]
+    return [(str(name).replace(" ", ""), float(value)) for name, value in zip(*columns, strict=True)]
+
+
 def best_task(
     name: str,
     features: np.ndarray,

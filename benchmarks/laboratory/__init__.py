@@ -1,17 +1,13 @@
-"""The laboratory: mutated files of results at the door."""
+"""A laboratory: what coping with its failures is worth, whether the books agree, and mutated files at its door."""
 
 from typing import Any
 
 
 def measure(smoke: bool) -> dict[str, Any]:
-    """Return the figures that can be measured so far."""
-    from benchmarks.laboratory.fuzz import fuzz
+    """Return the figures of every part."""
+    from benchmarks.laboratory.coping import measure_coping
+    from benchmarks.laboratory.fuzz import measure_fuzz
+    from benchmarks.laboratory.ten_weeks import measure_ten_weeks
 
-    found = fuzz(500 if smoke else 10_000, seed=0)
-    return {
-        "fuzzed": found.fuzzed,
-        "fuzz_refused": found.refused,
-        "fuzz_accepted": found.accepted,
-        "silently_accepted": len(found.silently_accepted),
-        "crashes": len(found.crashes),
-    }
+    parts = (measure_fuzz, measure_ten_weeks, measure_coping)
+    return {figure: value for part in parts for figure, value in part(smoke).items()}

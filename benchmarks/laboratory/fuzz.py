@@ -36,6 +36,18 @@ class Fuzzed:
     crashes: tuple[bytes, ...]
 
 
+def measure_fuzz(smoke: bool) -> dict[str, int]:
+    """Return the figures."""
+    found = fuzz(500 if smoke else 10_000, seed=0)
+    return {
+        "fuzzed": found.fuzzed,
+        "fuzz_refused": found.refused,
+        "fuzz_accepted": found.accepted,
+        "silently_accepted": len(found.silently_accepted),
+        "crashes": len(found.crashes),
+    }
+
+
 def fuzz(count: int, seed: int) -> Fuzzed:
     """Return what becomes of `count` mutated files, half of them CSV, half JSON."""
     rng = random.Random(seed)

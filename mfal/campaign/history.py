@@ -13,22 +13,26 @@ import numpy as np
 
 from mfal.campaign import policy as rules
 from mfal.campaign.correction import amend
+from mfal.campaign.measurements import as_measured
 from mfal.campaign.policy import Outcome, Policy, Proposal, State
 from mfal.campaign.record import failures_in_a_row, recorded_observation, with_correction
 from mfal.campaign.schedule import Flight
 from mfal.campaign.withdrawal import no_longer_paying
-from mfal.dataset import Answers, withdraw
+from mfal.dataset import Answers, Dataset, withdraw
 from mfal.errors import LedgerError, ReplayMismatchError
 from mfal.fidelity import Ladder
 from mfal.ledger.event import Event, EventKind
 from mfal.oracle import Observation, Query
 from mfal.space.pool import Pool
+from mfal.surrogate.mistaken import settled
 
 _propose = eqx.filter_jit(rules.propose)
 _commit = eqx.filter_jit(rules.commit)
 _absorb = eqx.filter_jit(rules.absorb)
 _amend = eqx.filter_jit(amend)
 _no_longer_paying = eqx.filter_jit(no_longer_paying)
+_settled = eqx.filter_jit(settled)
+_condition = eqx.filter_jit(lambda surrogate, dataset: surrogate.condition(dataset))
 
 _FREE_EUR = 1e-9
 _SAME_PRICE = 0.1  # share; estimates are hardly better, and each move is an event of the ledger
@@ -167,7 +171,11 @@ def after_observations(rules_: Rules, progress: Progress, payloads: Sequence[Map
         )
     return replace(
         progress,
-        state=_absorb(rules_.policy, progress.state, _answers(rules_, observations)),
+        state=_as_measured(
+            rules_,
+            _absorb(rules_.policy, progress.state, _answers(rules_, observations)),
+            [*progress.observations, *observations],
+        ),
         flights=tuple(flight for flight in progress.flights if flight.query.key not in landed),
         hours=max(float(payload["hours"]) for payload in payloads),
         undecided=True,
@@ -191,7 +199,11 @@ def after_correction(rules_: Rules, progress: Progress, payload: Mapping[str, An
     failures = jnp.array([streaks.get(name, 0) for name in rules_.ladder.names], dtype=jnp.int32)
     return replace(
         progress,
-        state=_amend(rules_.policy, progress.state, _answers(rules_, [difference]), failures),
+        state=_as_measured(
+            rules_,
+            _amend(rules_.policy, progress.state, _answers(rules_, [difference]), failures),
+            observations,
+        ),
         hours=max(progress.hours, float(payload["hours"])),
         undecided=True,
         observations=tuple(observations),
@@ -305,6 +317,23 @@ def _answers(rules_: Rules, observations: Sequence[Observation]) -> Answers:
         failed=_padded([o.failure is not None for o in observations], size, np.bool_),
         valid=_padded([True] * len(observations), size, np.bool_),
     )
+
+
+def _as_measured(rules_: Rules, state: State, observations: Sequence[Observation]) -> State:
+    """Return the state with a laboratory's answers as all of its observations together say they count."""
+    measured = as_measured(rules_.ladder, rules_.pool, observations)
+    if measured is None:
+        return state
+    value, noise = (jnp.where(state.dataset.observed, one, 0.0) for one in map(jnp.asarray, measured))
+    dataset = Dataset(
+        state.dataset.status, value, jnp.where(state.dataset.observed, noise, state.dataset.noise_variance)
+    )
+    share = jnp.array([one.mistaken_share for one in rules_.ladder.fidelities])
+    if not share.any():
+        return eqx.tree_at(lambda s: (s.dataset, s.belief), state, (dataset, _condition(state.surrogate, dataset)))
+    answers = [int(count) for count in jnp.sum(dataset.asked, axis=0) + rules_.policy.capacity]
+    surrogate, belief, counted = _settled(rules_.first.surrogate.with_room(answers), dataset, share)
+    return eqx.tree_at(lambda s: (s.surrogate, s.belief, s.dataset), state, (surrogate, belief, counted))
 
 
 def _padded(entries: Sequence[Any], size: int, dtype: Any) -> jax.Array:

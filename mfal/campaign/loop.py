@@ -19,6 +19,7 @@ from mfal.campaign.plugins import build_oracles, fingerprint
 from mfal.campaign.policy import Outcome
 from mfal.campaign.record import LEDGER, campaign_events, stuck_fidelities
 from mfal.campaign.schedule import Flight, next_landing
+from mfal.campaign.success import expected_prices_eur
 from mfal.errors import LedgerError, OracleError
 from mfal.ledger.event import EventKind
 from mfal.ledger.replay import observation_payload
@@ -167,15 +168,23 @@ class Campaign:
 
     def _expect_prices(self) -> None:
         """Note what queries are expected to cost, where that has become known or has moved."""
-        priced = {name: oracle for name, oracle in self.oracles.items() if isinstance(oracle, Priced)}
-        asked = {observation.candidate for observation in self.progress.observations} if priced else set()
-        known = self.progress.known(asked)
-        for name, oracle in priced.items():
-            prices = history.moved_prices(self.rules, self.progress, name, oracle.expected_prices_eur(known))
+        asked = {observation.candidate for observation in self.progress.observations}
+        known = self.progress.known(asked) if any(isinstance(o, Priced) for o in self.oracles.values()) else {}
+        for name, oracle in self.oracles.items():
+            expected = self._expected_prices_eur(name, oracle, known)
+            prices = history.moved_prices(self.rules, self.progress, name, expected)
             if prices:
                 payload = {"fidelity": name, "expected_eur": prices, "hours": self.progress.hours}
                 event = self._ledger.append(EventKind.PRICES, payload)
                 self.progress = history.after_prices(self.rules, self.progress, event.payload)
+
+    def _expected_prices_eur(
+        self, name: str, oracle: Oracle, known: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    ) -> Mapping[str, float]:
+        """Return what the oracle says, or else what attempts that failed have taught."""
+        if isinstance(oracle, Priced):
+            return oracle.expected_prices_eur(known)
+        return expected_prices_eur(self.rules.ladder[name], self.rules.pool, self.progress.observations)
 
     def _withdraw(self) -> None:
         """Take back queries that no longer pay and that nothing has been spent on.
