@@ -10,7 +10,7 @@ from benchmarks.laboratory.campaigns import FULL, NONE, Coping, mean_regrets
 from benchmarks.laboratory.worlds import MODES, grid_world, measured_world
 
 # Of either kind of world; campaigns of one seed are paired.
-SEEDS, SMOKE_SEEDS = 20, 1
+SEEDS, SMOKE_SEEDS = 16, 1
 SINGLE = {
     "standards": Coping(standards=True, doubt=False, attempts=False),
     "doubt": Coping(standards=False, doubt=True, attempts=False),
