@@ -81,13 +81,15 @@ def _fitted(
             np.sum(attempts * np.logaddexp(0.0, score) - passed * score) + 0.5 * np.sum((weights - centre) ** 2)
         )
 
+    def curvature(weights: np.ndarray) -> np.ndarray:
+        rate = expit(design @ weights)
+        return design.T @ (design * (attempts * rate * (1.0 - rate))[:, None]) + np.eye(len(centre))
+
     weights = centre.copy()
     for _ in range(_NEWTON_STEPS):
-        rate = expit(design @ weights)
-        gradient = design.T @ (attempts * rate - passed) + weights - centre
-        precision = design.T @ (design * (attempts * rate * (1.0 - rate))[:, None]) + np.eye(len(centre))
-        step = np.linalg.solve(precision, gradient)
+        gradient = design.T @ (attempts * expit(design @ weights) - passed) + weights - centre
+        step = np.linalg.solve(curvature(weights), gradient)
         while loss(weights - step) > loss(weights) and np.abs(step).max() > 1e-12:
             step = 0.5 * step
         weights = weights - step
-    return weights, precision
+    return weights, curvature(weights)

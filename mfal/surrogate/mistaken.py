@@ -11,6 +11,7 @@ Every time it begins anew, with hyper-parameters as before any data: once they h
 property seems so rough that every mistake is plausible. Where it is rough, the next rounds' fits restore the trust.
 """
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.special import expit
 from jax.scipy.stats import norm
@@ -30,10 +31,14 @@ def settled(
         dataset: answers as they came.
         share: q of each fidelity.
     """
-    surrogate, counted, every = fresh, dataset, jnp.ones(share.shape[0], bool)
-    for _ in range(_ROUNDS):
+
+    def weigh(_: Array, weighed: tuple[AbstractSurrogate, Dataset]) -> tuple[AbstractSurrogate, Dataset]:
+        surrogate, counted = weighed
         counted = doubted(surrogate.condition(counted), counted, dataset, share)
-        surrogate = surrogate.fit(counted, every)
+        return surrogate.fit(counted, jnp.ones(share.shape[0], bool)), counted
+
+    # Traced: each round would be compiled anew.
+    surrogate, counted = jax.lax.fori_loop(0, _ROUNDS, weigh, (fresh, dataset))
     return surrogate, surrogate.condition(counted), counted
 
 
