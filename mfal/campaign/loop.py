@@ -240,7 +240,7 @@ class Campaign:
         hours, due = next_landing(self._timed_flights())
         wanted = [flight.query.key for flight in due]
         while not self._correct():
-            self._advance(self._wall_hours() if self.config.campaign.clock == "wall" else hours)
+            self._tell_time(self._wall_hours() if self.config.campaign.clock == "wall" else hours)
             self._collect()
             if self.config.campaign.clock == "wall":
                 wanted = [f.query.key for f in self.progress.flights if f.query.key in self._arrived]
@@ -265,7 +265,7 @@ class Campaign:
         due = {key: hours for known in timed for key, hours in known.items()}
         return [replace(one, due_hours=due.get(one.query.key, one.due_hours)) for one in self.progress.flights]
 
-    def _advance(self, hours: float) -> None:
+    def _tell_time(self, hours: float) -> None:
         for oracle in self.oracles.values():
             if isinstance(oracle, Timed):
                 oracle.advance(hours)
