@@ -66,3 +66,7 @@ class AccessError(MfalError):
 
 class ConstraintError(MfalError):
     """Nothing satisfies the conditions, or a candidate does not: names the condition, the value and the remedy."""
+
+
+class GenerationError(MfalError):
+    """No candidates can be generated: names the corpus, the option or the setting, the value and the remedy."""
