@@ -8,6 +8,7 @@ from mfal.cli import (
     ask,
     check,
     export,
+    generate,
     init,
     queue,
     report,
@@ -24,7 +25,7 @@ from mfal.cli import (
 from mfal.cli.compiled import keep_compiled
 
 _COMMANDS = (
-    init, run, resume, status, report, whatif, ask, tell, serve, review, screen, check, queue, export, verify,
+    init, run, resume, status, report, whatif, ask, tell, serve, review, screen, check, generate, queue, export, verify,
 )  # fmt: skip
 
 

@@ -3,7 +3,9 @@
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +22,7 @@ class Corpus:
     """Compositions, each once.
 
     Attributes:
-        elements: that occur, by atomic number; columns of `fractions`.
+        elements: that occur, in the order in which formulas have them; columns of `fractions`.
         formulas: as written.
         fractions: atomic, shape (formulas, elements).
     """
@@ -43,7 +45,11 @@ class Corpus:
         """Return whether a composition is among them."""
         if not set(formula.amounts) <= set(self.elements):
             return False
-        return bool((np.abs(self.fractions - formula.fractions(self.elements)).max(axis=1) < 10.0**-_DIGITS).any())
+        return _key(formula.fractions(self.elements)) in self._keys
+
+    @cached_property
+    def _keys(self) -> frozenset[bytes]:
+        return frozenset(_key(row) for row in self.fractions)
 
 
 def read_corpus(path: Path) -> Corpus:
@@ -61,6 +67,10 @@ def read_corpus(path: Path) -> Corpus:
     if not read:
         raise GenerationError(f"{path}: holds no formula; write one a line, such as MoS2")
     return _corpus(read)
+
+
+def _key(fractions: Float[np.ndarray, " d"]) -> bytes:
+    return np.round(fractions, _DIGITS).tobytes()
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -87,9 +97,17 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _corpus(read: dict[str, Formula]) -> Corpus:
     if not read:
         raise GenerationError("the corpus is empty: give at least one formula to learn from")
-    present = {symbol for formula in read.values() for symbol in formula.amounts}
-    elements = tuple(symbol for symbol in ELEMENTS if symbol in present)
+    elements = _as_written([list(formula.amounts) for formula in read.values()])
     fractions = np.array([formula.fractions(elements) for formula in read.values()])
     kept = np.sort(np.unique(np.round(fractions, _DIGITS), axis=0, return_index=True)[1])
     texts = list(read)
     return Corpus(elements, tuple(texts[row] for row in kept), fractions[kept])
+
+
+def _as_written(formulas: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the elements by their mean place in formulas, so that new ones are written like those of the corpus."""
+    places: dict[str, list[float]] = {}
+    for symbols in formulas:
+        for place, symbol in enumerate(symbols):
+            places.setdefault(symbol, []).append(place / len(symbols))
+    return tuple(sorted(places, key=lambda symbol: (fmean(places[symbol]), ELEMENTS.index(symbol))))
