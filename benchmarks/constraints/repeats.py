@@ -11,4 +11,5 @@ def interval(name: str, values: Sequence[float] | np.ndarray) -> dict[str, float
     sample = np.asarray(values, float)
     mean = float(sample.mean())
     half = float(t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))) if len(sample) > 1 else 0.0
-    return {name: round(mean, 4), f"{name}_low": round(mean - half, 4), f"{name}_high": round(mean + half, 4)}
+    found = {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
+    return {key: round(value, 4) + 0.0 for key, value in found.items()}  # + 0.0: no minus zero
