@@ -1,5 +1,6 @@
 """What is known of single elements, and statistics of it over a composition that have derivatives."""
 
+import warnings
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -25,7 +26,9 @@ def element_properties(elements: Sequence[str]) -> Float[np.ndarray, "d p"]:
         from pymatgen.core import Element
     except ImportError as error:
         raise MissingExtraError("pymatgen", "mlip") from error
-    rows = np.array([_row(Element(symbol)) for symbol in elements], dtype=float).reshape(-1, len(NAMES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pymatgen warns of what is refused below
+        rows = np.array([_row(Element(symbol)) for symbol in elements], dtype=float).reshape(-1, len(NAMES))
     for symbol, row in zip(elements, rows, strict=True):
         missing = [name for name, value in zip(NAMES, row, strict=True) if not np.isfinite(value)]
         if missing:

@@ -15,8 +15,8 @@ from mfal.types import Array, Float
 
 Decode = Callable[[Float[Array, "n k"]], Float[Array, "n d"]]
 Slack = Callable[[Float[Array, "n d"]], Float[Array, " n"]]
-# The longest step; latents are a standard normal.
-_LONGEST = 0.25
+# The longest step, latents being a standard normal, and Newton's steps back to the border at the end.
+_LONGEST, _RESTORATIONS = 0.5, 10
 
 
 @eqx.filter_jit
@@ -36,20 +36,39 @@ def projected_latents(
     """
     excess = lambda z: slack(decode(z)) - margin  # noqa: E731
 
-    def step(carry: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
+    def step(carry: tuple[Array, Array, Array], longest: Array) -> tuple[tuple[Array, Array, Array], None]:
         z, best, reached = carry
-        value, back = jax.vjp(excess, z)
-        (normal,) = back(jnp.ones_like(value))
+        value, normal = _linearised(excess, z)
         best, reached = _better(z, value, best, reached, start)
-        # What the linearised condition lacks at the start, over the squared length of its normal.
-        lack = jnp.maximum(-value - jnp.sum(normal * (start - z), axis=1), 0.0)
-        goal = start + normal * (lack / jnp.maximum(jnp.sum(normal**2, axis=1), 1e-12))[:, None]
-        move = goal - z
-        length = jnp.sqrt(jnp.maximum(jnp.sum(move**2, axis=1, keepdims=True), 1e-24))
-        return (z + move * jnp.minimum(1.0, _LONGEST / length), best, reached), None
+        # A start that is infeasible has its nearest feasible latent where the condition just holds.
+        lack = -value - jnp.sum(normal * (start - z), axis=1)
+        move = start + normal * (lack / _squared(normal))[:, None] - z
+        length = jnp.sqrt(_squared(move))[:, None]
+        return (z + move * jnp.minimum(1.0, longest / length), best, reached), None
 
-    (_, best, _), _ = jax.lax.scan(step, (start, start, excess(start)), None, steps)
-    return best
+    def restore(carry: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
+        _, best, reached = carry
+        value, normal = _linearised(excess, best)
+        z = best + normal * (jnp.maximum(-value, 0.0) / _squared(normal))[:, None]
+        best, reached = _better(z, excess(z), best, reached, start)
+        return (z, best, reached), None
+
+    # Steps that become shorter cannot go round in circles.
+    limits = _LONGEST * jnp.linspace(1.0, 0.0, steps, endpoint=False)
+    carry, _ = jax.lax.scan(step, (start, start, excess(start)), limits)
+    best = jax.lax.scan(restore, carry, None, _RESTORATIONS)[0][1]
+    return jnp.where((excess(start) >= 0.0)[:, None], start, best)
+
+
+def _linearised(excess: Callable, z: Float[Array, "n k"]) -> tuple[Float[Array, " n"], Float[Array, "n k"]]:
+    """Return the excess and its gradient, row by row."""
+    value, back = jax.vjp(excess, z)
+    return value, back(jnp.ones_like(value))[0]
+
+
+def _squared(rows: Float[Array, "n k"]) -> Float[Array, " n"]:
+    """Return squared lengths, none of which is zero."""
+    return jnp.maximum(jnp.sum(rows**2, axis=1), 1e-24)
 
 
 def _better(

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jax
 
 from mfal.errors import CampaignFileError
 from mfal.generate.corpus import Corpus, read_corpus
-from mfal.generate.generator import Generator, SiteRatio
+from mfal.generate.generator import Generator, Method, SiteRatio
 from mfal.generate.proposals import propose
 from mfal.space.features import composition_descriptors
 from mfal.space.pool import Pool
@@ -47,6 +47,8 @@ def _check(options: Mapping[str, Any]) -> None:
     for name, value in options.items():
         if not isinstance(value, _KINDS[name]) or isinstance(value, bool):
             raise CampaignFileError(f"candidates.options.{name}={value!r}: give a {_KINDS[name].__name__}")
+    if options.get("method", "vae") not in get_args(Method):
+        raise CampaignFileError(f"candidates.options.method={options['method']!r}: use {' or '.join(get_args(Method))}")
     if options["seed"] < 0 or options["count"] < 1:
         raise CampaignFileError(f"candidates.options: seed={options['seed']}, count={options['count']}: from 0, from 1")
 
