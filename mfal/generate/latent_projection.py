@@ -47,7 +47,7 @@ def projected_latents(
         return (z + move * jnp.minimum(1.0, longest / length), best, reached), None
 
     def restore(carry: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
-        _, best, reached = carry
+        best, reached = carry[1:]
         value, normal = _linearised(excess, best)
         z = best + normal * (jnp.maximum(-value, 0.0) / _squared(normal))[:, None]
         best, reached = _better(z, excess(z), best, reached, start)
