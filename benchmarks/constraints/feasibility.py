@@ -14,14 +14,12 @@ stable or not, so that unguided samples are stable about as often as those of th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 
 from benchmarks.constraints.make_stability import METALS
@@ -33,35 +31,13 @@ from mfal.errors import ConstraintError
 from mfal.generate.diffusion import DiffusionSettings, train_diffusion
 from mfal.generate.feasibility import ClassifierSettings, FeasibilityClassifier, train_classifier
 from mfal.generate.integers import nearest_counts
+from mfal.generate.stability_table import StabilityTable, read_stability
 from mfal.generate.training import Schedule
 from mfal.space.formula import Formula
 
 TABLE = Path(__file__).parents[1] / "data" / "stability.csv"
-STABLE_EV_PER_ATOM = 0.05
 FOLDS, DRAWS = 5, 300
 _SHORT = Schedule(steps=200)
-
-
-@dataclass(frozen=True)
-class Compounds:
-    """What the table says.
-
-    Attributes:
-        formulas: of binary compounds.
-        elements: columns of `fractions`.
-        fractions: atomic.
-        stable: within the tolerance of the hull.
-    """
-
-    formulas: tuple[str, ...]
-    elements: tuple[str, ...]
-    fractions: np.ndarray
-    stable: np.ndarray
-
-    @property
-    def systems(self) -> np.ndarray:
-        """Return the chemical system of each compound as a number."""
-        return np.unique(self.fractions > 0.0, axis=0, return_inverse=True)[1].ravel()
 
 
 def measure_feasibility(smoke: bool) -> dict[str, float]:
@@ -99,16 +75,16 @@ def measure_guidance(smoke: bool) -> dict[str, float]:
 
 
 @cache
-def compounds() -> Compounds:
+def compounds() -> StabilityTable:
     """Read the table."""
     if not TABLE.is_file():
         raise UnavailableError(f"{TABLE} is not there: python -m benchmarks.constraints.make_stability makes it")
-    table = pd.read_csv(TABLE, keep_default_na=False)
-    formulas = [Formula.parse(text) for text in table["formula"]]
-    elements = tuple(sorted({symbol for formula in formulas for symbol in formula.amounts}))
-    fractions = np.array([formula.fractions(elements) for formula in formulas])
-    stable = table["energy_above_hull_ev_per_atom"].to_numpy(float) <= STABLE_EV_PER_ATOM
-    return Compounds(tuple(table["formula"]), elements, fractions, stable)
+    return read_stability(TABLE)
+
+
+def systems_of(known: StabilityTable) -> np.ndarray:
+    """Return the chemical system of each compound as a number."""
+    return np.unique(known.fractions > 0.0, axis=0, return_inverse=True)[1].ravel()
 
 
 def auroc(score: np.ndarray, positive: np.ndarray) -> float:
@@ -117,7 +93,7 @@ def auroc(score: np.ndarray, positive: np.ndarray) -> float:
     return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(score) - count)))
 
 
-def charge_scores(known: Compounds) -> dict[str, np.ndarray]:
+def charge_scores(known: StabilityTable) -> dict[str, np.ndarray]:
     """Return one where charge balance admits a compound, by the source of the states."""
     found = {"": _neutral(known.formulas, "common")}
     found |= {f"{source}_": _neutral(known.formulas, source) for source in ("icsd", "smact")}
@@ -139,7 +115,7 @@ def _is_neutral(formula: Formula, source: Source) -> bool:
 Scores = list[tuple[np.ndarray, np.ndarray]]
 
 
-def _scores(known: Compounds, folds: list[tuple[np.ndarray, np.ndarray]], settings: ClassifierSettings) -> Scores:
+def _scores(known: StabilityTable, folds: list[tuple[np.ndarray, np.ndarray]], settings: ClassifierSettings) -> Scores:
     """Return rows and logits of each fold's held-out compounds."""
     found = []
     for fold, (train, test) in enumerate(folds):
@@ -148,28 +124,30 @@ def _scores(known: Compounds, folds: list[tuple[np.ndarray, np.ndarray]], settin
     return found
 
 
-def _classifier(known: Compounds, rows: np.ndarray, settings: ClassifierSettings, seed: int) -> FeasibilityClassifier:
+def _classifier(
+    known: StabilityTable, rows: np.ndarray, settings: ClassifierSettings, seed: int
+) -> FeasibilityClassifier:
     key = jax.random.key(seed)
     return train_classifier(known.elements, known.fractions[rows], known.stable[rows], settings, key)
 
 
-def _held_out_systems(known: Compounds) -> list[tuple[np.ndarray, np.ndarray]]:
+def _held_out_systems(known: StabilityTable) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return for each fold what is learnt and what is held out: no pair of elements is on both sides."""
-    systems = known.systems
+    systems = systems_of(known)
     fold = np.random.default_rng(0).permutation(systems.max() + 1)[systems] % FOLDS
     return [(fold != k, fold == k) for k in range(FOLDS)]
 
 
-def _held_out_elements(known: Compounds) -> list[tuple[np.ndarray, np.ndarray]]:
+def _held_out_elements(known: StabilityTable) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the same with no compound of a held-out element on the learning side."""
     fold = np.random.default_rng(0).permutation(len(known.elements)) % FOLDS
     touched = (known.fractions[:, None, :] * (fold == np.arange(FOLDS)[:, None])).any(axis=2)
     return [(~touched[:, k], touched[:, k]) for k in range(FOLDS)]
 
 
-def _auroc(name: str, known: Compounds, scores: Scores) -> dict[str, float]:
+def _auroc(name: str, known: StabilityTable, scores: Scores) -> dict[str, float]:
     """Return the mean over folds and the interval of draws of systems."""
-    rng, systems = np.random.default_rng(0), known.systems
+    rng, systems = np.random.default_rng(0), systems_of(known)
     mean = np.mean([auroc(score, known.stable[rows]) for rows, score in scores])
     drawn = [np.mean([_resampled(rows, score, known.stable, systems, rng) for rows, score in scores])
              for _ in range(DRAWS)]  # fmt: skip
@@ -187,18 +165,17 @@ def _resampled(
 
 
 def _guided(
-    known: Compounds, seed: int, count: int, settings: ClassifierSettings, learnt: DiffusionSettings
+    known: StabilityTable, seed: int, count: int, settings: ClassifierSettings, learnt: DiffusionSettings
 ) -> dict[str, float]:
-    systems = known.systems
+    systems = systems_of(known)
     first = np.random.default_rng(seed).permutation(systems.max() + 1)[systems] % 2 == 0
     guide, judge = _classifier(known, first, settings, seed), _classifier(known, ~first, settings, seed + 100)
     shares = LogRatios.between([range(len(known.elements))], [1.0])
     train, draw = jax.random.split(jax.random.key(seed))
     diffusion, _ = train_diffusion(jnp.asarray(known.fractions), shares, learnt, train)
-    log_probability = lambda x: jax.nn.log_sigmoid(guide.logit(x))  # noqa: E731
     found = {}
     for name, strength in (("unguided", 0.0), ("guided", 1.0), ("guided_strongly", 3.0)):
-        x = np.asarray(diffusion.sample(count, log_probability if strength else None, strength, draw))
+        x = np.asarray(diffusion.sample(count, guide.log_probability if strength else None, strength, draw))
         counts = nearest_counts(x, 8)
         rounded = jnp.asarray(counts / counts.sum(axis=1, keepdims=True))
         found[f"{name}_predicted_stable"] = float(jnp.mean(guide.probability(rounded) > 0.5))
@@ -207,7 +184,7 @@ def _guided(
     return found
 
 
-def _looked_up(name: str, known: Compounds, counts: np.ndarray, rows: np.ndarray) -> dict[str, float]:
+def _looked_up(name: str, known: StabilityTable, counts: np.ndarray, rows: np.ndarray) -> dict[str, float]:
     """Return the share of samples among some compounds of the table, and the stable share of these."""
     digits = lambda x: [row.tobytes() for row in np.round(x, 9)]  # noqa: E731
     stable = dict(zip(digits(known.fractions[rows]), known.stable[rows].tolist(), strict=True))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mfal.campaign.constraints import ConstraintsSection
     from mfal.generate.corpus import Corpus
-    from mfal.generate.generator import Generator
+    from mfal.generate.feasibility import FeasibilityClassifier
+    from mfal.generate.generator import Generator, SiteRatio
     from mfal.generate.proposals import Proposals
 
 _WHAT = """\
@@ -29,6 +30,8 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--campaign", type=Path, metavar="FILE", help="campaign file whose [constraints] apply")
     parser.add_argument("--count", type=int, default=100, help="formulas wanted (default: 100)")
     parser.add_argument("--method", default="vae", choices=("vae", "diffusion"), help="model (default: vae)")
+    stability = "CSV of formula and energy_above_hull_ev_per_atom: generate what is likely to be stable"
+    parser.add_argument("--stability", type=Path, metavar="FILE", help=stability)
     parser.add_argument("--atoms", type=int, default=24, help="the most in a formula (default: 24)")
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
     parser.add_argument("--output", type=Path, help="file to write, a formula a line (default: print them)")
@@ -48,7 +51,8 @@ def command(options: argparse.Namespace) -> int:
         )
     section = load(options.campaign).constraints if options.campaign else ConstraintsSection()
     corpus = _admitted(options.corpus, section)
-    generator = Generator(corpus, options.method, _ratio(corpus, section), options.atoms)
+    guide = _guide(options.stability, corpus, options.seed)
+    generator = Generator(corpus, options.method, _ratio(corpus, section), options.atoms, guide)
     found = _watched(generator, section, options.count, options.seed)
     _write(found, options.output)
     print(f"{len(found.formulas)} new formulas of {found.drawn} drawn: {found.repeated} repeated, {found.known} known, "
@@ -75,7 +79,18 @@ def _admitted(path: Path, section: "ConstraintsSection") -> "Corpus":
     return Corpus.of([formula for formula in corpus.formulas if formula not in out])
 
 
-def _ratio(corpus: "Corpus", section: "ConstraintsSection"):
+def _guide(table: Path | None, corpus: "Corpus", seed: int) -> "FeasibilityClassifier | None":
+    """Learn what is stable."""
+    if table is None:
+        return None
+    import jax
+
+    from mfal.generate.stability_table import read_stability
+
+    return read_stability(table).classifier(jax.random.key(seed)).on(corpus.elements)
+
+
+def _ratio(corpus: "Corpus", section: "ConstraintsSection") -> "SiteRatio | None":
     """Return the first declared ratio that covers all elements of the corpus."""
     from mfal.generate.generator import SiteRatio
 

@@ -72,6 +72,10 @@ class FeasibilityClassifier(eqx.Module):
         """Return the probability that compounds are stable."""
         return jax.nn.sigmoid(self.logit(x))
 
+    def log_probability(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        """Return the logarithm of that probability, whose gradient is never lost to rounding."""
+        return jax.nn.log_sigmoid(self.logit(x))
+
     def on(self, elements: Sequence[str]) -> "FeasibilityClassifier":
         """Return the same classifier for compositions of other elements."""
         properties = jnp.asarray(element_properties(elements))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -11,8 +12,10 @@ from mfal.constraints.ilr import LogRatios
 from mfal.errors import GenerationError
 from mfal.generate.corpus import Corpus
 from mfal.generate.diffusion import DiffusionSettings, train_diffusion
+from mfal.generate.feasibility import FeasibilityClassifier
 from mfal.generate.heads import SimplexHead, StoichiometryHead
 from mfal.generate.integers import nearest_in_ratio
+from mfal.generate.latent_projection import projected_latents
 from mfal.generate.proposals import Draw
 from mfal.generate.vae import VaeSettings, train_vae
 from mfal.types import PRNGKeyArray
@@ -62,30 +65,53 @@ class Generator:
         method: of generation.
         ratio: that is built in; None where only the sum is.
         atoms: the most that a formula may have.
+        guide: says what is stable, of the corpus's elements; None where that does not matter.
+        strength: factor on the guide's gradient in a diffusion.
     """
 
     corpus: Corpus
     method: Method = "vae"
     ratio: SiteRatio | None = None
     atoms: int = 24
+    guide: FeasibilityClassifier | None = None
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.corpus.elements) < 2:
             raise GenerationError(f"a corpus of {self.corpus.elements} alone has one composition: add other elements")
         if self.atoms < sum(self._parts):
             raise GenerationError(f"atoms={self.atoms} is no formula size here: allow {sum(self._parts)} at least")
+        if self.guide is not None and self.guide.elements != self.corpus.elements:
+            raise GenerationError(
+                f"the guide knows {self.guide.elements}, not {self.corpus.elements}: use guide.on(...)"
+            )
 
     def train(self, key: PRNGKeyArray) -> Draw:
         """Learn the corpus; return what draws fractions from it."""
-        x = jnp.asarray(self.corpus.fractions)
-        if self.method == "diffusion":
-            totals = np.array(self._parts) / sum(self._parts)
-            diffusion, _ = train_diffusion(x, LogRatios.between(self._groups, totals), DiffusionSettings(), key)
-            return lambda count, key: np.asarray(diffusion.sample(count, None, 0.0, key))
-        elements = self.corpus.elements
+        return self._diffusion(key) if self.method == "diffusion" else self._vae(key)
+
+    def _diffusion(self, key: PRNGKeyArray) -> Draw:
+        """Return samples of a diffusion, which the guide's gradient steers."""
+        shares = LogRatios.between(self._groups, np.array(self._parts) / sum(self._parts))
+        diffusion, _ = train_diffusion(jnp.asarray(self.corpus.fractions), shares, DiffusionSettings(), key)
+        wanted = None if self.guide is None else self.guide.log_probability
+        return lambda count, key: np.asarray(diffusion.sample(count, wanted, self.strength, key))
+
+    def _vae(self, key: PRNGKeyArray) -> Draw:
+        """Return samples of an autoencoder, whose latents are moved until the guide says that stable is likelier."""
+        elements, guide = self.corpus.elements, self.guide
         head = StoichiometryHead.of(elements, self.ratio.first, [self.ratio.parts]) if self.ratio else None
-        vae, _ = train_vae(x, head or SimplexHead.of(len(elements)), VaeSettings(), key)
-        return lambda count, key: np.asarray(vae.sample(count, key))
+        vae, _ = train_vae(
+            jnp.asarray(self.corpus.fractions), head or SimplexHead.of(len(elements)), VaeSettings(), key
+        )
+        if guide is None:
+            return lambda count, key: np.asarray(vae.sample(count, key))
+
+        def draw(count: int, key: PRNGKeyArray) -> np.ndarray:
+            z = jax.random.normal(key, (count, vae.latent))
+            return np.asarray(vae.decode(projected_latents(vae.decode, guide.logit, z)))
+
+        return draw
 
     def round(self, fractions: np.ndarray) -> np.ndarray:
         """Return the atoms of the nearest formula that keeps the ratio, shape (compositions, elements)."""

@@ -8,12 +8,15 @@ import jax
 
 from mfal.errors import CampaignFileError
 from mfal.generate.corpus import Corpus, read_corpus
+from mfal.generate.feasibility import FeasibilityClassifier
 from mfal.generate.generator import Generator, Method, SiteRatio
 from mfal.generate.proposals import propose
+from mfal.generate.stability_table import read_stability
 from mfal.space.features import composition_descriptors
 from mfal.space.pool import Pool
+from mfal.types import PRNGKeyArray
 
-_KINDS = {"corpus": str, "method": str, "count": int, "seed": int, "atoms": int, "ratio": dict}
+_KINDS = {"corpus": str, "method": str, "count": int, "seed": int, "atoms": int, "ratio": dict, "stability": str}
 
 
 def generated(options: Mapping[str, Any]) -> Pool:
@@ -21,7 +24,8 @@ def generated(options: Mapping[str, Any]) -> Pool:
 
     Args:
         options: ``corpus`` (file of formulas), ``count`` and ``seed``; ``method`` (vae or diffusion), ``atoms`` (the
-            most in a formula), ``ratio`` (``of``, ``to`` and ``amounts``, as in ``[[constraints.ratio]]``).
+            most in a formula), ``ratio`` (``of``, ``to`` and ``amounts``, as in ``[[constraints.ratio]]``),
+            ``stability`` (table of energies above the hull: what is generated is steered towards stable compounds).
 
     Raises:
         CampaignFileError: an option is unknown, missing or of a wrong kind.
@@ -30,8 +34,9 @@ def generated(options: Mapping[str, Any]) -> Pool:
     _check(options)
     corpus = read_corpus(Path(options["corpus"]).expanduser())
     chosen = {name: options[name] for name in ("method", "atoms") if name in options}
-    generator = Generator(corpus, ratio=_ratio(corpus, options.get("ratio")), **chosen)
-    train, draw = jax.random.split(jax.random.key(options["seed"]))
+    judge, train, draw = jax.random.split(jax.random.key(options["seed"]), 3)
+    guide = _guide(corpus, options.get("stability"), judge)
+    generator = Generator(corpus, ratio=_ratio(corpus, options.get("ratio")), guide=guide, **chosen)
     found = propose(generator.train(train), generator.round, lambda _: {}, corpus, options["count"], draw)
     descriptors, columns = composition_descriptors(found.formulas)
     return Pool(found.formulas, descriptors, columns, {text: {"formula": text} for text in found.formulas})
@@ -51,6 +56,10 @@ def _check(options: Mapping[str, Any]) -> None:
         raise CampaignFileError(f"candidates.options.method={options['method']!r}: use {' or '.join(get_args(Method))}")
     if options["seed"] < 0 or options["count"] < 1:
         raise CampaignFileError(f"candidates.options: seed={options['seed']}, count={options['count']}: from 0, from 1")
+
+
+def _guide(corpus: Corpus, table: str | None, key: PRNGKeyArray) -> FeasibilityClassifier | None:
+    return read_stability(Path(table).expanduser()).classifier(key).on(corpus.elements) if table else None
 
 
 def _ratio(corpus: Corpus, option: Mapping[str, Any] | None) -> SiteRatio | None:

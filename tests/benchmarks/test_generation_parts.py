@@ -11,6 +11,7 @@ pytest.importorskip("ase")
 from benchmarks.constraints import dichalcogenides, feasibility, make_stability
 from benchmarks.constraints.repeats import interval
 from mfal.generate.corpus import Corpus
+from mfal.generate.stability_table import StabilityTable
 from mfal.space.formula import Formula
 
 
@@ -56,13 +57,14 @@ def known():
     formulas = [f"{a}{m}{b}{n}" for a, b in pairs for m, n in ((1, 1), (1, 2), (2, 1))]
     elements = tuple(sorted({symbol for pair in pairs for symbol in pair}))
     fractions = np.array([Formula.parse(text).fractions(elements) for text in formulas])
-    return feasibility.Compounds(tuple(formulas), elements, fractions, np.arange(len(formulas)) % 3 == 0)
+    return StabilityTable(tuple(formulas), elements, fractions, np.arange(len(formulas)) % 3 * 0.1)
 
 
 def test_folds_are_disjoint_in_chemistry(known):
     every = np.zeros(len(known.formulas), dtype=int)
     for train, test in feasibility._held_out_systems(known):
-        assert not set(known.systems[train]) & set(known.systems[test])
+        systems = feasibility.systems_of(known)
+        assert not set(systems[train]) & set(systems[test])
         every += test
     assert (every == 1).all()
     for train, test in feasibility._held_out_elements(known):
