@@ -59,6 +59,7 @@ class Diffusion(eqx.Module):
         shares: coordinates.
         centre: of the corpus in these.
         scale: one standard deviation for all coordinates.
+        reach: largest scaled coordinate of the corpus.
         signal: share of the variance that is left after each step.
         graph: network without parameters.
         parameters: of the network, which predicts the noise.
@@ -67,6 +68,7 @@ class Diffusion(eqx.Module):
     shares: LogRatios
     centre: Float[Array, " k"]
     scale: Float[Array, ""]
+    reach: Float[Array, ""]
     signal: Float[Array, " t"]
     graph: nnx.GraphDef = eqx.field(static=True)
     parameters: nnx.State
@@ -111,7 +113,11 @@ class Diffusion(eqx.Module):
         noise = self.noise(u, jnp.full(u.shape[0], step))
         if wanted is None:
             return noise
-        gradient = jax.grad(lambda u: jnp.sum(wanted(self.designs(self._clean(u, step)))))(u)
+
+        def asked(u: Array) -> Array:
+            return jnp.sum(wanted(self.designs(self._clean(u, self.noise(u, jnp.full(u.shape[0], step)), step))))
+
+        gradient = jax.grad(asked)(u)
         return noise - strength * jnp.sqrt(1.0 - self.signal[step]) * gradient
 
     def _step_back(
@@ -119,14 +125,16 @@ class Diffusion(eqx.Module):
     ) -> Float[Array, "n k"]:
         """Draw what was there one step of noise earlier."""
         now, before = self.signal[step], jnp.where(step > 0, self.signal[step - 1], 1.0)
-        clean = (u - jnp.sqrt(1.0 - now) * noise) / jnp.sqrt(now)
+        clean = self._clean(u, noise, step)
+        noise = (u - jnp.sqrt(now) * clean) / jnp.sqrt(1.0 - now)
         variance = (1.0 - before) / (1.0 - now) * (1.0 - now / before)
         mean = jnp.sqrt(before) * clean + jnp.sqrt(jnp.maximum(1.0 - before - variance, 0.0)) * noise
         return mean + jnp.sqrt(variance) * jax.random.normal(key, u.shape)
 
-    def _clean(self, u: Float[Array, "n k"], step: Int[Array, ""]) -> Float[Array, "n k"]:
+    def _clean(self, u: Float[Array, "n k"], noise: Float[Array, "n k"], step: Int[Array, ""]) -> Float[Array, "n k"]:
+        """Return the estimate of what there was before all noise, no further out than the corpus."""
         now = self.signal[step]
-        return (u - jnp.sqrt(1.0 - now) * self.noise(u, jnp.full(u.shape[0], step))) / jnp.sqrt(now)
+        return jnp.clip((u - jnp.sqrt(1.0 - now) * noise) / jnp.sqrt(now), -self.reach, self.reach)
 
 
 @eqx.filter_jit
@@ -159,7 +167,9 @@ def _untrained(x: Float[Array, "n d"], shares: LogRatios, settings: DiffusionSet
     graph, parameters = nnx.split(Perceptron(widths, nnx.Rngs(key)), nnx.Param)
     time = jnp.arange(1, settings.steps + 1) / settings.steps
     signal = jnp.maximum(jnp.cos(0.5 * jnp.pi * (time + 0.008) / 1.008) ** 2, _LEAST)
-    return Diffusion(shares, jnp.mean(coordinates, axis=0), jnp.std(coordinates), signal, graph, parameters)
+    centre, scale = jnp.mean(coordinates, axis=0), jnp.std(coordinates)
+    reach = jnp.max(jnp.abs(coordinates - centre)) / scale
+    return Diffusion(shares, centre, scale, reach, signal, graph, parameters)
 
 
 def _floored(x: Float[Array, "n d"], shares: LogRatios, floor: float) -> Float[Array, "n d"]:

@@ -98,7 +98,7 @@ def test_structures_have_their_ratio_and_room():
     for one in found:
         first, second, distance = neighbor_list("ijd", one.atoms, 6.0)
         radii = covalent_radii[one.atoms.numbers]
-        assert abs((distance / (radii[first] + radii[second])).min() - 1.05) < 1e-6
+        assert abs((distance / (radii[first] + radii[second])).min() - make_stability._CLOSEST) < 1e-6
 
 
 def test_pairs_leave_out_molecules():
