@@ -72,7 +72,7 @@ def measure_mechanisms(smoke: bool) -> dict[str, float]:
     Raises:
         UnavailableError: MFAL_DATA does not name a folder with mpea.csv.
     """
-    seeds, schedule = (2, Schedule(steps=300)) if smoke else (5, Schedule(steps=6000))
+    seeds, schedule = (1, Schedule(steps=300)) if smoke else (5, Schedule(steps=6000))
     corpus = alloys()
     simplex = Polytope.simplex(corpus.elements)
     every = mechanisms(simplex)

@@ -92,7 +92,7 @@ def test_a_bad_corpus_is_refused(corpus, campaign, capsys, text, told):
     assert told in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wrong", [["--count", "0"], ["--seed", "-1"], ["--atoms", "0"]])
+@pytest.mark.parametrize("wrong", [["--count", "0"], ["--seed", "-1"], ["--atoms", "0"], ["--stability", "none.csv"]])
 def test_impossible_requests_are_refused(corpus, capsys, wrong):
     assert main(["generate", str(corpus), *wrong]) == 1
     assert capsys.readouterr().err.startswith("mfal: ")
