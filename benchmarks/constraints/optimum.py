@@ -2,8 +2,8 @@
 
 Both maximise the logarithm of the expected improvement of the same Gaussian process (squared exponential, 50 answers,
 hyper-parameters given) over compositions of 7, 10 and 15 elements with bounds; `linear` adds two conditions on sums of
-10. BoTorch has the settings of its tutorials: 10 restarts from 512 raw samples, SLSQP under linear conditions. Ours has 64
-ascents from 1024 designs. Values are of the same function in double precision; times are of calls after the first.
+10. BoTorch has the settings of its tutorials: 10 restarts from 512 raw samples, SLSQP under linear conditions. Ours has
+64 ascents from 1024 designs. Values are of the same function in double precision; times of calls after the first.
 """
 
 import warnings
