@@ -87,6 +87,18 @@ def test_charge_balance_is_asked_of_every_source(known):
     assert dict(zip(known.formulas, scores["or_alloy_"], strict=True))["Al1Ni1"] == 1.0
 
 
+def test_samples_are_looked_up_as_binaries(known):
+    x = np.full((2, len(known.elements)), 0.02)
+    for row, (first, second) in enumerate((("Na", "Cl"), ("Al", "O"))):
+        x[row, known.elements.index(first)], x[row, known.elements.index(second)] = 0.46, 0.44
+    two = feasibility._two_largest(x)
+    assert ((two > 0.0).sum(axis=1) == 2).all()
+    counts = feasibility.nearest_counts(two, 5)
+    found = feasibility._looked_up("s", known, counts, np.ones(len(known.formulas), bool))
+    # NaCl is the first of its three formulas, and so stable here; Al-O is not in this table.
+    assert found == {"s_in_table": 0.5, "s_stable_in_table": 1.0}
+
+
 def test_structures_have_their_ratio_and_room():
     from ase.data import covalent_radii
     from ase.neighborlist import neighbor_list
