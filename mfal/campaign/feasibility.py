@@ -9,7 +9,7 @@ import numpy as np
 from mfal.campaign.constraints import ConstraintsSection, FractionSection, RatioSection
 from mfal.constraints.linear import LinearEquality, LinearInequality
 from mfal.constraints.oxidation import Alloy, Charge, charge_verdict, oxidation_states
-from mfal.constraints.polytope import Polytope
+from mfal.constraints.polytope import refuse_conflict
 from mfal.errors import ConstraintError
 from mfal.space.formula import Formula
 
@@ -55,16 +55,6 @@ Refusals = list[tuple[str, str]]
 Check = Callable[[ConstraintsSection, Mapping[str, Formula]], Refusals]
 
 
-def polytope(section: ConstraintsSection, elements: Sequence[str]) -> Polytope:
-    """Return the compositions of some elements that meet the linear conditions.
-
-    Raises:
-        ConstraintError: there is none; names a smallest set of conditions that exclude each other.
-    """
-    conditions = [constraint for _, constraint in rules(section, elements)]
-    return Polytope.of(elements, [LinearEquality.group(elements, elements), *conditions])
-
-
 def rules(section: ConstraintsSection, elements: Sequence[str]) -> list[Rule]:
     """Return the linear conditions on the fractions of some elements, those that are named among them."""
     bounds = [rule for fraction in section.fraction for rule in _bounds(fraction, elements)]
@@ -92,7 +82,9 @@ def _linear(section: ConstraintsSection, read: Mapping[str, Formula]) -> Refusal
     named = sorted(_named(section))
     if not named:
         return []
-    polytope(section, section.elements or [*named, "another element"])  # refuses conditions that nothing can meet
+    anything = section.elements or [*named, "another element"]
+    conditions = [constraint for _, constraint in rules(section, anything)]
+    refuse_conflict(anything, [LinearEquality.group(anything, anything), *conditions])
     elements = sorted({symbol for formula in read.values() for symbol in formula.amounts} | set(named))
     fractions, texts = jnp.array([formula.fractions(elements) for formula in read.values()]), list(read)
     found = []

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.linalg import null_space
 
 from mfal.constraints.conflict import SAME, Row, best
+from mfal.errors import ConstraintError
 
 # Rows whose norm within the hull is below this are constant on it.
 _CONSTANT = 1e-10
@@ -68,7 +69,11 @@ def faces(rows: Sequence[Row], basis: np.ndarray, centre: np.ndarray) -> tuple[n
 
 
 def chebyshev(rows: Sequence[Row]) -> tuple[float, np.ndarray]:
-    """Return radius and centre of a largest ball in the hull of the equalities that meets every inequality."""
+    """Return radius and centre of a largest ball in the hull of the equalities that meets every inequality.
+
+    Raises:
+        ConstraintError: rounding decides whether there is any point.
+    """
     size = rows[0].weights.shape[0]
     basis = hull(rows, size)
     reach = [0.0 if row.equal else float(np.linalg.norm(row.weights @ basis)) for row in rows]
@@ -78,7 +83,9 @@ def chebyshev(rows: Sequence[Row]) -> tuple[float, np.ndarray]:
     ]
     limit = Row(np.append(np.zeros(size), -1.0), -1.0, False, "radius <= 1")
     radius, centre = best([*lifted, limit], np.append(np.zeros(size), 1.0))
-    assert centre is not None, "the builder has checked that the rows are feasible"
+    if centre is None:  # the builder has checked that they do not exclude each other, up to rounding
+        told = "; ".join(row.text for row in rows if np.count_nonzero(row.weights) > 1)
+        raise ConstraintError(f"rounding decides whether any design satisfies {told}: make one of them an equality")
     return radius, centre[:size]
 
 

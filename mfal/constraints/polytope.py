@@ -47,10 +47,7 @@ class Polytope(AbstractDesigns):
     @staticmethod
     def of(names: Sequence[str], conditions: Sequence[Linear]) -> "Polytope":
         """Return the designs that satisfy all conditions; fractions are never negative. Refuse an empty set."""
-        _refuse_names(names, conditions)
-        declared = [row for condition in conditions for row in _rows(condition)]
-        declared += _rows(Bounds.between(names)) if not any(isinstance(c, Bounds) for c in conditions) else []
-        _refuse_conflict(declared)
+        declared = refuse_conflict(names, conditions)
         lower, upper = _box(names, declared)
         box = _rows(Bounds(tuple(names), jnp.asarray(lower), jnp.asarray(upper)))
         equal = independent([_scaled(row) for row in declared if row.equal])
@@ -140,6 +137,19 @@ class Polytope(AbstractDesigns):
 
 
 _EXACT = 1e-12
+
+
+def refuse_conflict(names: Sequence[str], conditions: Sequence[Linear]) -> list[Row]:
+    """Return all conditions as rows, that fractions are not negative among them.
+
+    Raises:
+        ConstraintError: no design satisfies them; a smallest set of conditions that exclude each other is named.
+    """
+    _refuse_names(names, conditions)
+    declared = [row for condition in conditions for row in _rows(condition)]
+    declared += _rows(Bounds.between(names)) if not any(isinstance(c, Bounds) for c in conditions) else []
+    _refuse_conflict(declared)
+    return declared
 
 
 def _assembled(
