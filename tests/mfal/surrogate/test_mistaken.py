@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from mfal.dataset import Dataset, from_rows
+from mfal.dataset import OBSERVED, Dataset, from_rows
+from mfal.surrogate.choose import joint_surrogate
 from mfal.surrogate.diagnostics import leave_one_out
 from mfal.surrogate.mistaken import doubted, left_out, settled
 from mfal.surrogate.recursive import recursive_surrogate
@@ -81,3 +82,18 @@ def test_mistaken_answers_are_found_and_stand_where_the_others_foretell_them():
         )
     assert np.median(moved) < 0.5
     assert np.mean(kept) > 0.9
+
+
+def test_several_fidelities_are_weighed_together():
+    """Only the fidelity that is sometimes mistaken is doubted; the other keeps every answer as it came."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 2))
+    value = np.column_stack([np.sin(x[:, 0]), np.sin(x[:, 0]) + 0.1])
+    value[4, 1] += 3.0
+    data = Dataset(jnp.full((20, 2), OBSERVED, jnp.int8), jnp.asarray(value), jnp.full((20, 2), 1e-2))
+    fresh = joint_surrogate(jnp.asarray(x), jnp.zeros(2), jnp.ones(2)).with_room([20, 20])
+    counted = _settled(fresh, data, jnp.array([0.0, 0.1]))[2]
+    np.testing.assert_array_equal(counted.value[:, 0], data.value[:, 0])
+    trust = np.asarray(data.noise_variance / counted.noise_variance)
+    assert trust[4, 1] < 0.5 < np.median(trust[:, 1])
+    np.testing.assert_array_equal(trust[:, 0], 1.0)
