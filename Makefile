@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := requirements.lock
 LOCKED := $(VENV)/.locked
+# Test files that run at a time: each worker takes up to 4 GB.
+WORKERS ?= 2
 INSTALLED := $(VENV)/.installed
 # GPAW would take any mpic++ that it finds, also one without MPI's headers; jobs here have one core. Other settings: GPAW_CONFIG.
 SITECONFIG := build/gpaw_siteconfig.py
@@ -37,8 +39,8 @@ help: ## List the targets
 campaign: env ## Run examples/intermetallics.toml: MLIP, DFT and experiment under one budget
 	$(BIN)/mfal run examples/intermetallics.toml
 
-test: env ## Run the tests, the style and the type checks (ARGS="-k ledger" passes arguments to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+test: env ## Run the tests, the style and the type checks, two files at a time (ARGS="-k ledger" passes arguments to pytest)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 env: $(INSTALLED) $(if $(GPU),gpu) ## Build .venv from requirements.lock and install mfal (GPU=1 adds CUDA for JAX)
 

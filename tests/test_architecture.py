@@ -21,6 +21,8 @@ MACHINE_PATHS = re.compile("|".join(re.escape(f"{folder}/") for folder in sorted
 SLOW_IMPORTS = {
     "ase",
     "chgnet",
+    "fastapi",
+    "flax",
     "gpaw",
     "gpjax",
     "jax",
@@ -33,6 +35,7 @@ SLOW_IMPORTS = {
     "scipy",
     "sqlalchemy",
     "torch",
+    "uvicorn",
 }
 
 
