@@ -30,8 +30,9 @@ def maximise(
     random = _scattered(designs, screened, key)
     best = _top(jax.vmap(acquisition)(random), starts // 2)
     points, values = climb(jnp.concatenate([random[best], random[: starts - starts // 2]]))
-    for _ in range(_ROUNDS):
-        points, values = _elsewhere(acquisition, designs, climb, points, values)
+    if jax.eval_shape(designs.beside, points[0]).shape[0]:
+        onward = lambda _, found: _elsewhere(acquisition, designs, climb, *found)  # noqa: E731
+        points, values = jax.lax.fori_loop(0, _ROUNDS, onward, (points, values))
     top = points[_top(values, 1)[0]]
     # A step between two designs can leave a bound by its last digit.
     top = designs.within(top, top)
@@ -60,14 +61,13 @@ def _scattered(designs: AbstractDesigns, count: int, key: PRNGKeyArray) -> Float
 def _elsewhere(
     acquisition: Objective, designs: AbstractDesigns, climb: Callable, points: Array, values: Array
 ) -> tuple[Array, Array]:
-    """Return the points with ascents in parts next to those of the best: exchanges of elements, for example."""
-    leading = points[_top(values, min(_MOVING, points.shape[0]))]
-    others = jax.vmap(designs.beside)(leading).reshape(-1, points.shape[1])
-    if not len(others):
-        return points, values
-    promising = _top(jax.vmap(acquisition)(others), min(_MOVING, len(others)))
-    found, reached = climb(others[promising])
-    return jnp.concatenate([points, found]), jnp.concatenate([values, reached])
+    """Return the points, the worst replaced by ascents in parts next to those of the best: exchanges of elements."""
+    moving = min(_MOVING, points.shape[0])
+    others = jax.vmap(designs.beside)(points[_top(values, moving)]).reshape(-1, points.shape[1])
+    found, reached = climb(others[_top(jax.vmap(acquisition)(others), min(moving, len(others)))])
+    every, all_values = jnp.concatenate([points, found]), jnp.concatenate([values, reached])
+    kept = _top(all_values, points.shape[0])
+    return every[kept], all_values[kept]
 
 
 def _top(values: Float[Array, " n"], count: int) -> Array:

@@ -86,7 +86,7 @@ class SparseDesigns(AbstractDesigns):
         if groups is None or sorted(i for group in groups for i in group) != list(range(len(polytope.names))):
             raise ConstraintError(
                 f"{cardinality} needs bounds and one sum for each of {polytope.names}: "
-                "leave out other linear conditions, or project and check afterwards"
+                "under other linear conditions use mfal.constraints.faces.Faces"
             )
         supports = _supports(polytope, groups, cardinality)
         slots = tuple(jnp.asarray(_slots(supports, group)) for group in groups)

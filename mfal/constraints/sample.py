@@ -130,7 +130,9 @@ def _chord(room: Float[Array, "f n"], speed: Float[Array, " f"]) -> tuple[Float[
     reach = -jnp.maximum(room, 0.0) / jnp.where(jnp.abs(speed) > _STILL, speed, 1.0)[:, None]
     ahead = jnp.where(speed[:, None] < -_STILL, reach, jnp.inf)
     behind = jnp.where(speed[:, None] > _STILL, reach, -jnp.inf)
-    return jnp.max(behind, axis=0), jnp.min(ahead, axis=0)
+    # A body without width has no face in any direction, and stays where it is.
+    still = jnp.max(jnp.abs(speed), initial=0.0) <= _STILL
+    return jnp.where(still, 0.0, jnp.max(behind, axis=0)), jnp.where(still, 0.0, jnp.min(ahead, axis=0))
 
 
 _STILL = 1e-14
