@@ -31,7 +31,8 @@ def test_every_recipe_of_the_simplex_is_an_alloy_within_bounds(problem, simplex)
     # One array twice; compiled twice, its last digit may differ.
     np.testing.assert_allclose(recipes, simplex.alloys, rtol=0.0, atol=3e-16)
     assert jax.vmap(problem.wanted)(simplex.alloys).all()
-    assert len(np.unique(recipes.reshape(-1, 3), axis=0)) > 20
+    # Three random ones a campaign and some chosen; a corner may be measured again.
+    assert len(np.unique(recipes.reshape(-1, 3), axis=0)) > 3 * len(KEYS) + 2
 
 
 def test_recipes_of_the_box_are_normalised_and_counted(problem):

@@ -12,7 +12,7 @@ from scipy.stats import binom, kstest
 import mfal.types  # noqa: F401
 from physics.experiment.emulator import fit_emulator
 from physics.experiment.gap import GAPS, forms
-from physics.experiment.solid_solution import Elements, hardness_hv
+from physics.experiment.labusch import Elements, hardness_hv
 from physics.experiment.truth import Emulated, Replayed, SolidSolution, WithGap
 
 KEY = jax.random.key(3)
