@@ -48,7 +48,7 @@ def ascend(objective: Objective, project: Project, start: Float[Array, " d"]) ->
     value, gradient = evaluate(start)
     scale = 1.0 / jnp.maximum(jnp.max(jnp.abs(project(start + gradient) - start)), STILL)
     recent = jnp.full(_MEMORY, jnp.inf).at[0].set(value)
-    first = project(start + scale * gradient) - start
+    first = project(start + _bounded(scale, gradient) * gradient) - start
     none = jnp.zeros((), jnp.int32)
     begin = _Ascent(start, value, start, value, gradient, first, jnp.ones(()), scale, recent, none)
     end = jax.lax.while_loop(_unfinished, lambda ascent: _step(evaluate, project, ascent), begin)
@@ -75,7 +75,7 @@ def _step(evaluate: Callable, project: Project, ascent: _Ascent) -> _Ascent:
     scale = jnp.where(taken, _scale(trial - ascent.point, gradient - ascent.gradient, ascent.scale), ascent.scale)
     point = jnp.where(taken, trial, ascent.point)
     gradient = jnp.where(taken, gradient, ascent.gradient)
-    onward = project(point + scale * gradient) - point
+    onward = project(point + _bounded(scale, gradient) * gradient) - point
     better = taken & (value > ascent.best_value)
     return _Ascent(
         best=jnp.where(better, trial, ascent.best),
@@ -99,6 +99,15 @@ def _scale(moved: Float[Array, " d"], turned: Float[Array, " d"], scale: Float[A
 
 
 _GROWTH = 10.0
+
+
+def _bounded(scale: Float[Array, ""], gradient: Float[Array, " d"]) -> Float[Array, ""]:
+    """Return the scale of a step that leads no further than any set is wide: what is nearest hardly changes beyond."""
+    return jnp.minimum(scale, _FAR / jnp.maximum(jnp.max(jnp.abs(gradient)), _SMALLEST))
+
+
+# In units of a fraction.
+_FAR = 100.0
 
 
 def _shorter(ascent: _Ascent, value: Float[Array, ""], slope: Float[Array, ""]) -> Float[Array, ""]:

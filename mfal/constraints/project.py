@@ -77,6 +77,8 @@ def onto_polyhedron(x: Float[Array, " d"], polyhedron: Polyhedron) -> Float[Arra
     """
     frozen, hull = jax.lax.stop_gradient(x), polyhedron.hull
     z, binding = _nearest(hull.T @ (frozen - polyhedron.centre), polyhedron.normals, polyhedron.offsets)
+    # What the rounding of a far row has left outside.
+    z, _ = _nearest(z, polyhedron.normals, polyhedron.offsets)
     y = polyhedron.centre + hull @ z
     y = jnp.where(_holds(frozen, polyhedron), frozen, on_planes(y, polyhedron))
     along = hull.T @ (x - frozen)
@@ -99,7 +101,8 @@ def on_planes(y: Float[Array, " d"], polyhedron: Polyhedron) -> Float[Array, " d
 
 
 _RIDGE = 1e-9
-# Unit normals: a condition is violated, and a normal independent of the binding ones, beyond these.
+# Unit normals: a condition is violated, and a normal independent of the binding ones, beyond these; the first grows
+# with the distance of the row, whose rounding is no violation.
 _VIOLATED, _INDEPENDENT = 1e-13, 1e-14
 
 
@@ -153,8 +156,9 @@ def _nearest(
     begin = _Search(
         start, none.astype(int), none > 1.0, none, jnp.asarray(-1), zero, jnp.asarray(0), jnp.asarray(False)
     )
+    violated = _VIOLATED * jnp.maximum(1.0, jnp.max(jnp.abs(start)))
     unfinished = lambda search: ~search.finished & (search.steps < 10 * offsets.shape[0])  # noqa: E731
-    end = jax.lax.while_loop(unfinished, lambda search: _step(search, normals, offsets), begin)
+    end = jax.lax.while_loop(unfinished, lambda search: _step(search, normals, offsets, violated), begin)
     # From the row itself once more, because the steps have added up their rounding; then off the rounding of a far row.
     binding = jnp.where(end.used[:, None], normals[end.slots], 0.0)
     z = start
@@ -163,12 +167,14 @@ def _nearest(
     return z, binding
 
 
-def _step(search: _Search, normals: Float[Array, "f k"], offsets: Float[Array, " f"]) -> _Search:
+def _step(
+    search: _Search, normals: Float[Array, "f k"], offsets: Float[Array, " f"], violated: Float[Array, ""]
+) -> _Search:
     """Add the most violated condition, or drop one that stands in its way."""
     slack = normals @ search.z - offsets
     adding = search.entering < 0
     entering = jnp.where(adding, jnp.argmin(slack), search.entering)
-    finished = adding & (slack[entering] >= -_VIOLATED)
+    finished = adding & (slack[entering] >= -violated)
     binding = jnp.where(search.used[:, None], normals[search.slots], 0.0)
     falls = _multipliers(binding, binding @ normals[entering])
     direction = normals[entering] - binding.T @ falls

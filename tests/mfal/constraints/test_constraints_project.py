@@ -113,3 +113,16 @@ def test_degenerate_corners(name):
     expected = np.array([nearest(row, *declared) for row in x])
     found = jax.jit(jax.vmap(lambda row: onto_polyhedron(row, made.body)))(jnp.asarray(x))
     np.testing.assert_allclose(found, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_rows_from_very_far_away_become_designs_too(name):
+    """Up to 10^10: rounding of the row must not pass for a violation, nor end the search early."""
+    made = polytope(name)
+    directions = np.random.default_rng(1).normal(size=(200, len(made.names)))
+    for scale in (1e3, 1e6, 1e10):
+        x = jnp.asarray(scale * directions)
+        for one in (made, general(made)):
+            y = project(one, x)
+            assert float(one.slack(y).min()) >= -1e-12
+            np.testing.assert_array_equal(project(one, y), y)
