@@ -13,10 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 import pandas as pd
 
 from mfal.campaign.config import CampaignConfig
-from mfal.campaign.record import campaign_events, recorded_observation
+from mfal.campaign.record import campaign_events, newest_answers, recorded_observation
 from mfal.errors import MfalError
 from mfal.ledger import Event
-from mfal.ledger.event import EventKind, canonical_json
+from mfal.ledger.event import canonical_json
 from mfal.ledger.place import sync_directory
 from mfal.oracle import Observation, need_package
 
@@ -205,9 +205,7 @@ def table(request: ExportRequest) -> pd.DataFrame:
 
 
 def _entries(events: Sequence[Event]) -> tuple[Entry, ...]:
-    answers = [event for event in events if event.kind in (EventKind.OBSERVATION, EventKind.CORRECTION)]
-    newest = {event.payload["key"]: event for event in answers}  # in the order of the first answers
-    return tuple(_entry(event) for event in newest.values())
+    return tuple(_entry(event) for event in newest_answers(events))
 
 
 def _entry(event: Event) -> Entry:

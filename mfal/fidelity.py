@@ -35,6 +35,10 @@ class Fidelity:
     options: Mapping[str, Any] = field(default_factory=dict)
     mistaken_share: float = 0.0
 
+    def sd_of(self, reported: float | None) -> float:
+        """Return the standard deviation of an answer: as reported, or else what is declared."""
+        return self.noise_sd if reported is None else reported
+
 
 @dataclass(frozen=True)
 class Ladder:

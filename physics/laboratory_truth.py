@@ -39,7 +39,7 @@ def hidden_truth(pool: Pool, options: Mapping[str, Any], place: str) -> Abstract
     if kind not in KINDS:
         raise CampaignFileError(f"{place}: truth.kind={kind!r}: use one of {list(KINDS)}")
     need_package("pymatgen", "mlip")
-    formulas = [str(pool.payload.get(name, {}).get("formula", name)) for name in pool.ids]
+    formulas = [pool.formula(name) for name in pool.ids]
     if kind == "solid_solution":
         return solid_solution(formulas, place)
     records = _records(options, place)

@@ -203,7 +203,7 @@ def truth_of(pool: Pool, value: np.ndarray, seed: int) -> Truth:
     Peaks overlap where lattices are alike: a material is mistaken for the one of the most similar mean atomic radius.
     Which materials are hard to make depends on a direction in the descriptors that the seed draws.
     """
-    radius = np.array([_mean_radius(str(pool.payload.get(name, {}).get("formula", name))) for name in pool.ids])
+    radius = np.array([_mean_radius(pool.formula(name)) for name in pool.ids])
     apart = np.abs(radius[:, None] - radius) + np.diag(np.full(len(pool), np.inf))
     nearest = {name: pool.ids[int(row.argmin())] for name, row in zip(pool.ids, apart, strict=True)}
     along = pool.features @ np.random.default_rng(seed).normal(size=pool.features.shape[1])
@@ -259,7 +259,7 @@ def elemental_recipe(formula: str, kelvin: float, minutes: float, atmosphere: st
 def _recipes(pool: Pool, table: Mapping[str, Any], place: str) -> Any:
     usual = {"kelvin": 1400.0, "minutes": 480.0, "atmosphere": "Ar", "vessel": "alumina crucible"}
     refuse_unknown(table, (*usual, "contact_materials"), f"{place}: recipe")
-    formulas = {name: str(pool.payload.get(name, {}).get("formula", name)) for name in pool.ids}
+    formulas = {name: pool.formula(name) for name in pool.ids}
     made: dict[str, Recipe] = {}
 
     def recipe(sample: str) -> Recipe:

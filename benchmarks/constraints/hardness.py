@@ -129,9 +129,7 @@ def _ratios(name: str, ours: np.ndarray, theirs: np.ndarray) -> dict[str, object
     steps = [ratio_interval(ours[:, step], theirs[:, step], draws=2000) for step in range(ours.shape[1])]
     worst = max(steps, key=lambda step: step.ratio)
     return {
-        name: round(whole.ratio, 3),
-        f"{name}_low": round(whole.low, 3),
-        f"{name}_high": round(whole.high, 3),
+        **whole.figures(name),
         f"{name}_worst_step": round(worst.ratio, 3),
         f"{name}_worst_step_high": round(worst.high, 3),
     }

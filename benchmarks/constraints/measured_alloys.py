@@ -8,17 +8,15 @@ records, with the scatter it found as the noise of a measurement. Its optimum wi
 beyond what was measured there (624 HV): a test function of the right scale, no prediction.
 """
 
-import os
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.decisions.tasks import DataMissingError
+from benchmarks.decisions.tasks import mpea_hardness
 from mfal.acquisition.improvement import expected_improvement
 from mfal.space.formula import Formula
 from mfal.surrogate.designs import DesignBelief, DesignGP, Designs
@@ -26,7 +24,6 @@ from mfal.types import Array, Bool, Float, Int, PRNGKeyArray
 
 ELEMENTS = ("Al", "Co", "Cr", "Fe", "Ni")
 LEAST, MOST = 0.05, 0.35
-_ORIGIN = "https://github.com/CitrineInformatics/MPEA_dataset"
 # Known before any answer: alloys of 3d metals have some hundred HV.
 TYPICAL_HV, SPREAD_HV = 400.0, 200.0
 
@@ -63,18 +60,13 @@ def measured_alloys() -> MeasuredAlloys:
     Raises:
         DataMissingError: the table is not on this machine.
     """
-    import pandas as pd
-
-    file = Path(os.environ.get("MFAL_DATA", "")) / "mpea.csv"
-    if "MFAL_DATA" not in os.environ or not file.exists():
-        raise DataMissingError(f"mpea.csv is not in the folder of MFAL_DATA: download it from {_ORIGIN}, set MFAL_DATA")
-    table = pd.read_csv(file)[["FORMULA", "PROPERTY: HV"]].dropna()
-    formulas = [Formula.parse(text) for text in table["FORMULA"]]
+    texts, hardness_hv = zip(*mpea_hardness(), strict=True)
+    formulas = [Formula.parse(text) for text in texts]
     kept = [i for i, formula in enumerate(formulas) if set(formula.amounts) <= set(ELEMENTS)]
     rounded = np.round([formulas[i].fractions(ELEMENTS) for i in kept], 4)
     fractions, record = np.unique(rounded, axis=0, return_inverse=True)
     exact = fractions / fractions.sum(axis=1, keepdims=True)
-    return MeasuredAlloys(exact, record.ravel(), np.asarray(table["PROPERTY: HV"], float)[kept])
+    return MeasuredAlloys(exact, record.ravel(), np.array(hardness_hv)[kept])
 
 
 class Replay(eqx.Module):

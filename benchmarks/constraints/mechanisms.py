@@ -16,20 +16,17 @@ The error is the mean absolute one of a fraction of a held-out alloy, of a seed'
 free outputs to fractions.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 from flax import nnx
 
 from benchmarks.constraints.repeats import interval
-from benchmarks.record import UnavailableError
+from benchmarks.decisions.tasks import mpea
 from benchmarks.timing import seconds_of
 from mfal.constraints.base import feasible
 from mfal.constraints.polytope import Polytope
@@ -70,7 +67,7 @@ def measure_mechanisms(smoke: bool) -> dict[str, float]:
     """Return errors, invalid shares and times of each mechanism.
 
     Raises:
-        UnavailableError: MFAL_DATA does not name a folder with mpea.csv.
+        DataMissingError: MFAL_DATA does not name a folder with mpea.csv.
     """
     seeds, schedule = (1, Schedule(steps=300)) if smoke else (5, Schedule(steps=6000))
     corpus = alloys()
@@ -101,10 +98,7 @@ def mechanisms(simplex: Polytope) -> dict[str, Mechanism]:
 
 def alloys() -> Corpus:
     """Return the alloys of the MPEA table, each composition once."""
-    file = Path(os.environ.get("MFAL_DATA", "")) / "mpea.csv"
-    if not file.is_file():
-        raise UnavailableError("mpea.csv is not there: set MFAL_DATA to the folder that holds it")
-    return Corpus.of([text for text in dict.fromkeys(pd.read_csv(file)["FORMULA"]) if _is_formula(text)])
+    return Corpus.of([text for text in dict.fromkeys(mpea()["FORMULA"]) if _is_formula(text)])
 
 
 def task(corpus: Corpus, seed: int) -> Task:

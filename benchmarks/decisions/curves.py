@@ -80,6 +80,10 @@ class Ratio:
     low: float
     high: float
 
+    def figures(self, name: str) -> dict[str, float]:
+        """Return the ratio under a name, and its interval under that with `_low` and `_high`."""
+        return {name: round(self.ratio, 3), f"{name}_low": round(self.low, 3), f"{name}_high": round(self.high, 3)}
+
 
 def run_arm(propose: Propose, task: Task, seed: int, batch: int, limit_eur: float) -> Curve:
     """Run one campaign until its goal, its limit, or until the arm gives up."""

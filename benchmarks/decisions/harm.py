@@ -31,11 +31,7 @@ def measure_harm(smoke: bool) -> dict[str, Any]:
     figures: dict[str, Any] = {"harm_campaigns": len(drawn)}
     for name, source in SOURCES.items():
         found = ratio_interval(np.array([money(source(task, seed), seed) for task, seed in drawn]), alone)
-        figures |= {
-            name: round(found.ratio, 3),
-            f"{name}_low": round(found.low, 3),
-            f"{name}_high": round(found.high, 3),
-        }
+        figures |= found.figures(name)
     return figures
 
 

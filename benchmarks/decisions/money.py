@@ -113,12 +113,7 @@ def _recorded(task: Task, arm: str, seeds: int) -> np.ndarray | None:
 
 
 def _figures(task: str, arm: str, eur: float, ratio: Ratio) -> dict[str, float]:
-    return {
-        f"eur_{arm}_{task}": round(eur, 0),
-        f"money_ratio_{arm}_{task}": round(ratio.ratio, 3),
-        f"money_ratio_{arm}_{task}_low": round(ratio.low, 3),
-        f"money_ratio_{arm}_{task}_high": round(ratio.high, 3),
-    }
+    return {f"eur_{arm}_{task}": round(eur, 0)} | ratio.figures(f"money_ratio_{arm}_{task}")
 
 
 def main() -> None:

@@ -107,7 +107,7 @@ def alloys() -> Task:
     """
     import pandas as pd
 
-    table = pd.read_csv(_file("mpea.csv", _MPEA))
+    table = mpea()
     room = table[table[_TEMPERATURE].between(*ROOM_C)]
     hardness = table.groupby("FORMULA")["PROPERTY: HV"].median()
     strength = room.groupby("FORMULA")["PROPERTY: YS (MPa)"].median()
@@ -116,11 +116,20 @@ def alloys() -> Task:
     return best_task("alloys", features, values, (20.0, 400.0), top=10, sign=-1.0, goal=5, initial=10)
 
 
-def mpea_hardness() -> list[tuple[str, float]]:
-    """Return the measured records of alloy hardness: formula and HV, several for some formulas."""
+def mpea() -> Any:
+    """Return the records of Citrine's table of multi-principal-element alloys.
+
+    Raises:
+        DataMissingError: the table is not on this machine.
+    """
     import pandas as pd
 
-    table = pd.read_csv(_file("mpea.csv", _MPEA)).dropna(subset=["PROPERTY: HV"])
+    return pd.read_csv(_file("mpea.csv", _MPEA))
+
+
+def mpea_hardness() -> list[tuple[str, float]]:
+    """Return the measured records of alloy hardness: formula and HV, several for some formulas."""
+    table = mpea().dropna(subset=["PROPERTY: HV"])
     columns: Any = table["FORMULA"], table["PROPERTY: HV"]
     return [(str(name).replace(" ", ""), float(value)) for name, value in zip(*columns, strict=True)]
 

@@ -1,9 +1,6 @@
 """What coping with a laboratory's failures is worth: regret with each mechanism over regret without any, paired."""
 
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from benchmarks.decisions.curves import ratio_interval
 from benchmarks.laboratory.campaigns import FULL, NONE, Coping, mean_regrets
@@ -27,16 +24,8 @@ def measure_coping(smoke: bool) -> dict[str, Any]:
     for mode in SMOKE_MODES if smoke else ("none", *MODES, "all"):
         without = mean_regrets(worlds, mode, NONE)
         figures[f"regret_{mode}"] = round(float(without.mean()), 3)
-        figures |= _compared(f"regret_ratio_{mode}", mean_regrets(worlds, mode, FULL), without)
+        figures |= ratio_interval(mean_regrets(worlds, mode, FULL), without).figures(f"regret_ratio_{mode}")
         for name, coping in SINGLE.items():
-            figures |= _compared(f"regret_ratio_{mode}_{name}", mean_regrets(worlds, mode, coping), without)
+            ratio = ratio_interval(mean_regrets(worlds, mode, coping), without)
+            figures |= ratio.figures(f"regret_ratio_{mode}_{name}")
     return figures
-
-
-def _compared(name: str, coping: Sequence[float] | np.ndarray, without: np.ndarray) -> dict[str, float]:
-    found = ratio_interval(np.asarray(coping), without)
-    return {
-        name: round(found.ratio, 3),
-        f"{name}_low": round(found.low, 3),
-        f"{name}_high": round(found.high, 3),
-    }

@@ -307,7 +307,7 @@ def _query_payload(rules_: Rules, proposal: Proposal, row: int, price_eur: float
 
 def _answers(rules_: Rules, observations: Sequence[Observation]) -> Answers:
     ladder, size = rules_.ladder, rules_.policy.batch
-    noise = [o.noise_sd if o.noise_sd is not None else ladder[o.fidelity].noise_sd for o in observations]
+    noise = [ladder[o.fidelity].sd_of(o.noise_sd) for o in observations]
     return Answers(
         candidate=_padded([rules_.pool.index(o.candidate) for o in observations], size, np.int32),
         fidelity=_padded([ladder.index(o.fidelity) for o in observations], size, np.int32),

@@ -36,7 +36,7 @@ def as_measured(
         return None
     value, variance = np.zeros((2, len(pool), len(ladder)))
     for one in (one for one in observations if one.value is not None):
-        sd = ladder[one.fidelity].noise_sd if one.noise_sd is None else one.noise_sd
+        sd = ladder[one.fidelity].sd_of(one.noise_sd)
         at = pool.index(one.candidate), ladder.index(one.fidelity)
         value[at], variance[at] = one.value, sd**2
     for level, name in enumerate(ladder.names):

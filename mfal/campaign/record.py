@@ -33,12 +33,17 @@ def recorded_observation(payload: Mapping[str, Any]) -> Observation:
 
 def recorded_observations(events: Sequence[Event]) -> list[Observation]:
     """Return all observations in the order of arrival, corrected ones in the place of the earlier ones."""
-    found: dict[str, Observation] = {}
-    for event in events:
-        if event.kind in (EventKind.OBSERVATION, EventKind.CORRECTION):
-            observation = recorded_observation(event.payload)
-            found[observation.key] = observation
-    return list(found.values())
+    return [recorded_observation(event.payload) for event in newest_answers(events)]
+
+
+def answers(events: Sequence[Event]) -> list[Event]:
+    """Return the events that record an answer, corrected ones as well as their corrections."""
+    return [event for event in events if event.kind in (EventKind.OBSERVATION, EventKind.CORRECTION)]
+
+
+def newest_answers(events: Sequence[Event]) -> list[Event]:
+    """Return the events whose answers count, each in the place of the first answer to its query."""
+    return list({event.payload["key"]: event for event in answers(events)}.values())
 
 
 def with_correction(observations: Sequence[Observation], newer: Observation) -> list[Observation]:

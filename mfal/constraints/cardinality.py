@@ -119,9 +119,7 @@ class SparseDesigns(AbstractDesigns):
 
     def beside(self, design: Float[Array, " d"]) -> Float[Array, "parts d"]:
         """Return the nearest point with each support that differs in fewest elements: one more, less or other."""
-        apart = jnp.sum(self.supports != (design > 0.0), axis=1)
-        # The nearest of all is its own.
-        nearest = jax.lax.top_k(-apart, min(len(self.supports), 1 + _BESIDE))[1][1:]
+        nearest = nearest_supports(self.supports, design)[1:]
         return jax.vmap(lambda support: self._onto(design, support))(self.supports[nearest])
 
     def _nearest(self, x: Float[Array, " d"]) -> Float[Array, " d"]:
@@ -160,6 +158,12 @@ class SparseDesigns(AbstractDesigns):
             held = exchange(least[columns].T, most[columns].T, total, key)
             x = x.at[jnp.arange(count)[:, None], columns].set(held)
         return x[:, :-1]
+
+
+def nearest_supports(supports: Bool[Array, "s d"], design: Float[Array, " d"]) -> Int[Array, " n"]:
+    """Return the supports that differ in fewest elements from a design's, its own first."""
+    apart = jnp.sum(supports != (design > 0.0), axis=1)
+    return jax.lax.top_k(-apart, min(len(supports), 1 + _BESIDE))[1]
 
 
 # Numbers in flight while every support is tried, and supports next to one that are tried in a search.

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mfal.constraints.base import AbstractDesigns
-from mfal.constraints.cardinality import Cardinality
+from mfal.constraints.cardinality import Cardinality, nearest_supports
 from mfal.constraints.linear import Bounds, LinearEquality, LinearInequality
-from mfal.constraints.polytope import Linear, Polytope
+from mfal.constraints.polytope import Polytope
 from mfal.constraints.project import Polyhedron, onto_polyhedron
 from mfal.constraints.sample import blocks, hit_and_run
 from mfal.errors import ConstraintError
@@ -74,14 +74,11 @@ class Faces(AbstractDesigns):
 
     def within(self, x: Float[Array, " d"], design: Float[Array, " d"]) -> Float[Array, " d"]:
         """Return the nearest point with the elements of a design."""
-        return self._onto(x, jnp.argmin(jnp.sum(self.supports != (design > 0.0), axis=1)))
+        return self._onto(x, nearest_supports(self.supports, design)[0])
 
     def beside(self, design: Float[Array, " d"]) -> Float[Array, "parts d"]:
         """Return the nearest point with each support that differs in fewest elements: one more, less or other."""
-        apart = jnp.sum(self.supports != (design > 0.0), axis=1)
-        # The nearest of all is its own.
-        nearest = jax.lax.top_k(-apart, min(len(self.supports), 1 + _BESIDE))[1][1:]
-        return jax.vmap(lambda support: self._onto(design, support))(nearest)
+        return jax.vmap(lambda support: self._onto(design, support))(nearest_supports(self.supports, design)[1:])
 
     def _nearest(self, x: Float[Array, " d"]) -> Float[Array, " d"]:
         frozen = jax.lax.stop_gradient(x)
@@ -102,29 +99,19 @@ class Faces(AbstractDesigns):
         return jax.vmap(one)(chosen, jax.random.split(draw, count))
 
 
-# Supports next to one that are tried in a search.
-_BESIDE = 96
-
-
 def _parts(polytope: Polytope, cardinality: Cardinality) -> tuple[np.ndarray, list[Polytope]]:
     """Return the supports that some design has, and the designs of each."""
-    names, body = polytope.names, polytope.body
+    names, sums = polytope.names, polytope.sums
     counts = range(cardinality.least, min(cardinality.most, len(names)) + 1)
     number = sum(comb(len(names), count) for count in counts)
     if number > MOST_SUPPORTS:
         raise ConstraintError(
             f"{number} supports of {names} are over {MOST_SUPPORTS}: name fewer components or elements"
         )
-    conditions: list[Linear] = [
-        LinearEquality(names, row, total, jnp.zeros(())) for row, total in zip(body.equal, body.totals, strict=True)
-    ]
-    conditions += [
-        LinearInequality(names, row, value) for row, value in zip(polytope.rows, polytope.values, strict=True)
-    ]
     supports, parts = [], []
     for chosen in (pick for count in counts for pick in combinations(range(len(names)), count)):
         support = np.isin(np.arange(len(names)), chosen)
-        part = _part(polytope, cardinality, conditions, support)
+        part = _part(polytope, cardinality, sums, support)
         if part is not None:
             supports.append(support)
             parts.append(part)
@@ -132,7 +119,7 @@ def _parts(polytope: Polytope, cardinality: Cardinality) -> tuple[np.ndarray, li
 
 
 def _part(
-    polytope: Polytope, cardinality: Cardinality, conditions: Sequence[Linear], support: np.ndarray
+    polytope: Polytope, cardinality: Cardinality, sums: Sequence[LinearEquality | LinearInequality], support: np.ndarray
 ) -> Polytope | None:
     """Return the designs with the elements of a support, None if there is none."""
     lower, upper = np.asarray(polytope.body.lower), np.asarray(polytope.body.upper)
@@ -142,7 +129,7 @@ def _part(
         return None
     try:
         bounds = Bounds(polytope.names, jnp.asarray(least), jnp.asarray(most))
-        return Polytope.of(polytope.names, [bounds, *conditions])
+        return Polytope.of(polytope.names, [bounds, *sums])
     except ConstraintError:
         return None
 

@@ -61,6 +61,21 @@ class Polytope(AbstractDesigns):
         """Return the compositions between element bounds."""
         return Polytope.of(names, [Bounds.between(names, lower, upper), LinearEquality.group(names, names)])
 
+    @property
+    def bounds(self) -> Bounds:
+        """Bounds of each component, as they can bind."""
+        return Bounds(self.names, self.body.lower, self.body.upper)
+
+    @property
+    def sums(self) -> list[LinearEquality | LinearInequality]:
+        """Equalities, and inequalities beyond bounds that can bind."""
+        equal = zip(self.body.equal, self.body.totals, strict=True)
+        beyond = zip(self.rows, self.values, strict=True)
+        return [
+            *(LinearEquality(self.names, weights, total, jnp.zeros(())) for weights, total in equal),
+            *(LinearInequality(self.names, weights, value) for weights, value in beyond),
+        ]
+
     def slack(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
         """Return the distance to the nearest face inside, minus the largest violation outside.
 
@@ -124,12 +139,7 @@ class Polytope(AbstractDesigns):
 
     def _broken(self, design: np.ndarray) -> str:
         """Return the condition that a design breaks most, as people write it."""
-        bounds = Bounds(self.names, self.body.lower, self.body.upper)
-        sums = zip(self.body.equal, self.body.totals, strict=True)
-        equalities = [LinearEquality(self.names, weights, total, jnp.zeros(())) for weights, total in sums]
-        least = zip(self.rows, self.values, strict=True)
-        rows = [row for c in [bounds, *equalities] for row in _rows(c)]
-        rows += [row for weights, value in least for row in _rows(LinearInequality(self.names, weights, value))]
+        rows = [row for condition in [self.bounds, *self.sums] for row in _rows(condition)]
         gaps = [(row.weights @ design - row.value) / np.linalg.norm(row.weights) for row in rows]
         worst = int(np.argmin([-abs(gap) if row.equal else gap for row, gap in zip(rows, gaps, strict=True)]))
         design_text = ", ".join(f"{n} = {v:g}" for n, v in zip(self.names, design, strict=True) if v)

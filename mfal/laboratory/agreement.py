@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from mfal.campaign.config import CampaignConfig
-from mfal.campaign.record import campaign_events, recorded_observation
+from mfal.campaign.record import answers, campaign_events, recorded_observation
 from mfal.errors import TamperedLedgerError
-from mfal.laboratory.options import ORACLE
+from mfal.laboratory.options import attended
 from mfal.laboratory.told import LABORATORY, Told, read_told
-from mfal.ledger.event import EventKind
 
 
 def check_agreement(directory: Path) -> int:
@@ -22,9 +21,8 @@ def check_agreement(directory: Path) -> int:
     """
     events, told = campaign_events(directory), read_told(directory)
     config = CampaignConfig.model_validate(events[0].payload["config"])
-    manned = {rung.name for rung in config.ladder.fidelities if rung.oracle == ORACLE}
-    answers = [event for event in events if event.kind in (EventKind.OBSERVATION, EventKind.CORRECTION)]
-    learnt = [event for event in answers if event.payload["fidelity"] in manned]
+    names = {rung.name for rung in attended(config.ladder)}
+    learnt = [event for event in answers(events) if event.payload["fidelity"] in names]
     for event in learnt:
         if not _told(event.payload, told):
             key, where = event.payload["key"], directory / LABORATORY

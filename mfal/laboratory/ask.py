@@ -11,7 +11,7 @@ from mfal.campaign.plugins import named_pool
 from mfal.campaign.record import campaign_events, recorded_observations, stop_reason
 from mfal.errors import LedgerBusyError
 from mfal.laboratory.batch import batch_csv, build_batch, results_form
-from mfal.laboratory.options import ORACLE
+from mfal.laboratory.options import attended
 from mfal.laboratory.requests import Request, requests
 from mfal.laboratory.schema import Batch
 from mfal.laboratory.told import Told, read_told
@@ -106,10 +106,10 @@ def _undecided(events: Sequence[Event]) -> bool:
 
 def _others_in_flight(config: CampaignConfig, events: Sequence[Event]) -> bool:
     flights: set[str] = set()
-    manned = {rung.name for rung in config.ladder.fidelities if rung.oracle == ORACLE}
+    by_people = {rung.name for rung in attended(config.ladder)}
     for event in events:
         if event.kind == EventKind.DECISION:
-            asked = [query for query in event.payload["queries"] if query["fidelity"] not in manned]
+            asked = [query for query in event.payload["queries"] if query["fidelity"] not in by_people]
             flights |= {f"{query['fidelity']}:{query['candidate']}" for query in asked}
         elif event.kind == EventKind.OBSERVATION:
             flights.discard(event.payload["key"])

@@ -10,7 +10,7 @@ from mfal.campaign.feasibility import answers
 from mfal.campaign.goal import gain_text, gain_unit, goal
 from mfal.campaign.record import stop_reason
 from mfal.errors import ConstraintError
-from mfal.laboratory.options import ORACLE, laboratory_options
+from mfal.laboratory.options import attended, laboratory_options
 from mfal.laboratory.read_csv import NEEDED, OPTIONAL
 from mfal.laboratory.requests import Request, requests
 from mfal.laboratory.schema import BATCH_VERSION, RESULTS_VERSION, STEP, Batch, BatchQuery, RefusedQuery
@@ -37,14 +37,13 @@ def build_batch(config: CampaignConfig, events: Sequence[Event], pool: Pool, tol
     kept = [one for one in waiting if one.id not in refused]
     stopped = stop_reason(events)
     state = "running" if running else "waiting" if stopped is None else "stopped"
-    rungs = [rung for rung in config.ladder.fidelities if rung.oracle == ORACLE]
     return Batch(
         schema_version=BATCH_VERSION,
         batch=hashlib.sha256("\n".join(one.id for one in kept).encode()).hexdigest()[:_DIGITS],
         campaign=config.campaign.name,
         state=state,
         stopped=stopped,
-        steps={rung.name: laboratory_options(rung).steps for rung in rungs},
+        steps={rung.name: laboratory_options(rung).steps for rung in attended(config.ladder)},
         queries=[_query(config, pool, one) for one in kept],
         refused=[
             RefusedQuery(id=o.id, candidate=o.candidate, reason=refused[o.id]) for o in waiting if o.id in refused
@@ -60,7 +59,7 @@ def refused_requests(config: CampaignConfig, pool: Pool, told: Told, waiting: Se
     """
     if not config.constraints.declared:
         return {}
-    formulas = {one.id: _formula(pool, one.candidate) for one in waiting}
+    formulas = {one.id: pool.formula(one.candidate) for one in waiting}
     reasons = answers(config.constraints, list(dict.fromkeys(formulas.values()))) if waiting else {}
     found = {name: reasons[formula] for name, formula in formulas.items()}
     return {name: reason for name, reason in found.items() if reason and not told.released(name)}
@@ -82,7 +81,7 @@ def results_form(batch: Batch) -> str:
 
 
 def _query(config: CampaignConfig, pool: Pool, one: Request) -> BatchQuery:
-    text, unit = _formula(pool, one.candidate), config.property.unit
+    text, unit = pool.formula(one.candidate), config.property.unit
     fractions = _fractions(text)
     return BatchQuery(
         id=one.id,
@@ -118,10 +117,6 @@ def _recipe(one: Request, formula: str, fractions: dict[str, float]) -> str | No
         return None
     percent = ", ".join(f"{symbol} {100 * share:.4g}" for symbol, share in fractions.items())
     return template.format(candidate=one.candidate, formula=formula, atomic_percent=percent)
-
-
-def _formula(pool: Pool, candidate: str) -> str:
-    return str(pool.payload.get(candidate, {}).get("formula", candidate))
 
 
 def _fractions(formula: str) -> dict[str, float]:

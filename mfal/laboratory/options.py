@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from mfal.campaign.section import Section
 from mfal.errors import CampaignFileError
-from mfal.fidelity import Fidelity
+from mfal.fidelity import Fidelity, Ladder
 
 ORACLE = "laboratory"
 RECIPE_FIELDS = ("candidate", "formula", "atomic_percent")
@@ -35,6 +35,11 @@ class LaboratoryOptions(Section):
             raise ValueError(f"steps = {self.steps} must be different names of letters, digits and underscores")
         _check_recipe(self.recipe or "")
         return self
+
+
+def attended(ladder: Ladder) -> list[Fidelity]:
+    """Return the fidelities that a laboratory answers."""
+    return [rung for rung in ladder.fidelities if rung.oracle == ORACLE]
 
 
 def laboratory_options(fidelity: Fidelity) -> LaboratoryOptions:

@@ -129,8 +129,7 @@ def _deviation(config: CampaignConfig, one: Request, revision: Revision, of: Req
     value = revision.result.value
     if one.fidelity.name != config.ladder.target or value is None:
         return None
-    noise_sd = of.fidelity.noise_sd if revision.result.noise_sd is None else revision.result.noise_sd
-    spread = math.hypot(one.sd, noise_sd)
+    spread = math.hypot(one.sd, of.fidelity.sd_of(revision.result.noise_sd))
     return abs(value - one.mean) / (spread or math.ulp(0.0))
 
 

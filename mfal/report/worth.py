@@ -96,7 +96,7 @@ def observed(ladder: Ladder, pool: Pool, observations: Sequence[Observation]) ->
         at = pool.index(o.candidate), ladder.index(o.fidelity)
         status[at] = FAILED if o.value is None else OBSERVED
         value[at] = o.value or 0.0
-        noise_variance[at] = (ladder[o.fidelity].noise_sd if o.noise_sd is None else o.noise_sd) ** 2
+        noise_variance[at] = ladder[o.fidelity].sd_of(o.noise_sd) ** 2
     return Dataset(jnp.asarray(status), jnp.asarray(value), jnp.asarray(noise_variance))
 
 

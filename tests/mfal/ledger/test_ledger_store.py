@@ -213,9 +213,9 @@ from mfal.ledger import Ledger
 ledger = Ledger.create(sys.argv[1])
 worker = os.fork()
 if worker == 0:
+    print(os.getpid(), flush=True)  # from the child: until it runs, it holds what it was forked with
     time.sleep(60)
     os._exit(0)
-print(worker, flush=True)
 time.sleep(60)
 """
     parent = start(script, tmp_path)
