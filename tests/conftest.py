@@ -6,8 +6,8 @@ from jaxtyping import install_import_hook
 
 import tests.checking  # noqa: F401
 
-# Before the first import of mfal: every annotated array is checked against its shape at each call.
-_HOOK = install_import_hook("mfal", "tests.checking.check")
+# Before their first import: every annotated array is checked against its shape at each call.
+_HOOK = install_import_hook(["mfal", "pinn", "physics.phase_field", "physics.elasticity"], "tests.checking.check")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

@@ -1,0 +1,1 @@
+"""Linear elasticity of polycrystals: stiffness tensors, equilibrium and homogenisation."""

@@ -1,0 +1,1 @@
+"""Phase fields: energies, solvers and how a camera sees them."""

@@ -1,0 +1,13 @@
+"""Typed errors of inference. Every message names the place, the value found and the remedy."""
+
+
+class InferenceError(Exception):
+    """Base of every error that inference raises on purpose."""
+
+
+class DataRefusedError(InferenceError):
+    """Images or fields that cannot be what the model describes: names the frame or the axis, the value and the remedy."""
+
+
+class NotIdentifiedError(InferenceError):
+    """A number was asked for that the data cannot give: names the ridge and what would break it."""
