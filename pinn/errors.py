@@ -6,7 +6,7 @@ class InferenceError(Exception):
 
 
 class DataRefusedError(InferenceError):
-    """Images or fields that cannot be what the model describes: names the frame or the axis, the value and the remedy."""
+    """Images or fields that cannot be what the model describes: names frame or axis, value and remedy."""
 
 
 class NotIdentifiedError(InferenceError):
