@@ -1,0 +1,1 @@
+"""Inference of parameters from images: errors, coverage and wall time beside peers."""
