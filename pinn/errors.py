@@ -11,3 +11,10 @@ class DataRefusedError(InferenceError):
 
 class NotIdentifiedError(InferenceError):
     """A number was asked for that the data cannot give: names the ridge and what would break it."""
+
+
+class MissingPackageError(InferenceError):
+    """An optional package is not installed: names what needs it and the extra that brings it."""
+
+    def __init__(self, need: str, extra: str):
+        super().__init__(f"{need} need a package that is not installed; install it with: pip install 'mfal[{extra}]'")

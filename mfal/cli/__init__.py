@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 
 from mfal.cli import (
     ask,
@@ -30,7 +31,10 @@ _COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status: 0 done, 1 refused, 130 interrupted (resumable)."""
+    """Run one command; return its exit status: 0 done, 1 refused, 130 interrupted (resumable).
+
+    Other packages add commands by the entry point ``mfal.commands``: a module with `add_to` as the modules here have.
+    """
     from mfal.errors import MfalError
 
     parser = argparse.ArgumentParser(
@@ -39,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in _COMMANDS:
         module.add_to(commands)
-    options = parser.parse_args(arguments)
+    asked = list(sys.argv[1:] if arguments is None else arguments)
+    if not asked or asked[0] not in commands.choices:
+        _add_others(commands)
+    options = parser.parse_args(asked)
     keep_compiled()
     try:
         return options.command(options)
@@ -49,3 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("mfal: interrupted before anything was decided", file=sys.stderr)
         return 130
+
+
+def _add_others(commands: argparse._SubParsersAction) -> None:
+    """Register the commands of other packages; what cannot be loaded is named, and the others work."""
+    for point in sorted(entry_points(group="mfal.commands")):
+        if point.name in commands.choices:
+            print(f"mfal: {point.value} may not replace the command {point.name}; rename it there", file=sys.stderr)
+            continue
+        try:
+            point.load().add_to(commands)
+        except ImportError as error:
+            print(f"mfal: the command {point.name} of {point.value} cannot be loaded: {error}", file=sys.stderr)
