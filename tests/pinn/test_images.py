@@ -216,7 +216,8 @@ def test_axes_of_a_microscope_are_told_by_their_units(tmp_path):
         for (name, unit, scale), size in zip(names, SCENE.shape, strict=True)
     ]
     facts = {"attributes": {"_lazy": False}, "package_info": {"package": "none", "package_version": "0"}}
-    others = ("metadata", "original_metadata", "learning_results", "tmp_parameters")
+    facts["metadata"] = {"General": {"title": "scene"}}
+    others = ("original_metadata", "learning_results", "models", "tmp_parameters")
     hspy.file_writer(str(tmp_path / "scene.hspy"), {"data": SCENE, "axes": axes} | facts | {key: {} for key in others})
     series = read_images(tmp_path / "scene.hspy", Told())
     np.testing.assert_array_equal(series.frames, SCENE)

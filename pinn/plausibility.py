@@ -1,0 +1,63 @@
+"""Whether inferred rates can be those of matter: what a wrong unit makes impossible is caught here."""
+
+import numpy as np
+
+from pinn.estimate import Check, Estimate
+from pinn.series import ImageSeries
+from pinn.units import METRES, SECONDS
+
+# An interface thinner than half an atom is none: atoms are .2 to .5 nm apart.
+_THINNEST_M = 1e-10
+# Sound in diamond, the fastest in any solid, is 18 km/s; an interface that moves by atoms cannot overtake it.
+_FASTEST_M_PER_S = 2e4
+# Ten times the thermal diffusivity of diamond, the fastest diffusive transport in condensed matter at room temperature.
+_MOST_DIFFUSIVE_M2_PER_S = 1e-2
+# Atoms vibrate some 1e13 times a second, the lightest 1e14; order does not relax faster.
+_FASTEST_PER_S = 1e14
+# Tungsten's surface has 4 J/m^2, the largest of the elements.
+_DEAREST_J_PER_M2 = 10.0
+
+
+def plausible(series: ImageSeries, estimate: Estimate) -> tuple[Check, ...]:
+    """Return checks that the quantities can be those of matter seen in this window.
+
+    Only the width against the window is checked where lengths are in pixels. Quantities are found by their symbols.
+    """
+    values = {quantity.symbol: quantity.value for quantity in (*estimate.identified, *estimate.separate)}
+    checks = [_window(series, values["l"])] if "l" in values else []
+    if series.length_unit in METRES and series.time_unit in SECONDS:
+        checks += _of_matter(values, METRES[series.length_unit], SECONDS[series.time_unit])
+    if "sigma" in values:
+        checks.append(_below("interface energy", values["sigma"], _DEAREST_J_PER_M2, "J/m^2", "of any surface"))
+    return tuple(checks)
+
+
+def _window(series: ImageSeries, width: float) -> Check:
+    """Check that both phases fit beside the interface: it reaches 2 l to each side."""
+    window = series.pixel_size * min(series.frames.shape[1:])
+    reason = f"the interface, 4 l = {4 * width:.3g}, must fit in the window of {window:.3g} {series.length_unit}"
+    return Check("interface inside the window", bool(4 * width <= window), 4 * width, window, reason)
+
+
+def _of_matter(values: dict[str, float], metre: float, second: float) -> list[Check]:
+    checks = []
+    if "l" in values:
+        width = values["l"] * metre
+        reason = f"l = {width:.3g} m, against {_THINNEST_M:g} m, half an atom; {_UNITS}"
+        checks.append(Check("interface of atoms", bool(width >= _THINNEST_M), width, _THINNEST_M, reason))
+    if "M W" in values and "l" in values:
+        speed, rate = 0.5 * values["M W"] * values["l"] * metre / second, values["M W"] / second
+        checks.append(_below("speed of interfaces", speed, _FASTEST_M_PER_S, "m/s", "of sound"))
+        checks.append(_below("relaxation", rate, _FASTEST_PER_S, "1/s", "of atoms' vibrations"))
+    if "M kappa" in values:
+        diffusivity = values["M kappa"] * metre**2 / second
+        checks.append(_below("M kappa of matter", diffusivity, _MOST_DIFFUSIVE_M2_PER_S, "m^2/s", "of matter"))
+    return checks
+
+
+_UNITS = "check the units of the pixel size and the frame time"
+
+
+def _below(name: str, value: float, most: float, unit: str, whose: str) -> Check:
+    reason = f"{value:.3g} {unit}, against {most:g} {unit}, the most {whose}; {_UNITS}"
+    return Check(name, bool(np.isfinite(value) and value <= most), value, most, reason)
