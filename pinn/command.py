@@ -108,7 +108,7 @@ def _fitted(options: argparse.Namespace, series: "ImageSeries", model: "Model", 
     from pinn.record import Inference
 
     estimate = fit(series, model, camera, initial=_initial(options.initial), backend=options.backend)
-    estimate = replace(estimate, checks=(*estimate.checks, *plausible(series, estimate)))
+    estimate = replace(estimate, checks=(*estimate.checks, *plausible(series, model, estimate)))
     return Inference(options.images, series, model, estimate)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from pinn.estimate import Check, Estimate
+from pinn.models import AllenCahn, Model
 from pinn.series import ImageSeries
 from pinn.units import METRES, SECONDS
 
@@ -18,7 +19,7 @@ _FASTEST_PER_S = 1e14
 _DEAREST_J_PER_M2 = 10.0
 
 
-def plausible(series: ImageSeries, estimate: Estimate) -> tuple[Check, ...]:
+def plausible(series: ImageSeries, model: Model, estimate: Estimate) -> tuple[Check, ...]:
     """Return checks that the quantities can be those of matter seen in this window.
 
     Only the width against the window is checked where lengths are in pixels. Quantities are found by their symbols.
@@ -26,7 +27,11 @@ def plausible(series: ImageSeries, estimate: Estimate) -> tuple[Check, ...]:
     values = {quantity.symbol: quantity.value for quantity in (*estimate.identified, *estimate.separate)}
     checks = [_window(series, values["l"])] if "l" in values else []
     if series.length_unit in METRES and series.time_unit in SECONDS:
-        checks += _of_matter(values, METRES[series.length_unit], SECONDS[series.time_unit])
+        # What a flux of composition, or of order, is per gradient: area per time in both equations.
+        diffusivity = values.get("M kappa" if isinstance(model, AllenCahn) else "M W")
+        metre, second = METRES[series.length_unit], SECONDS[series.time_unit]
+        width = values["l"] * metre if "l" in values else None
+        checks += _of_matter(width, None if diffusivity is None else diffusivity * metre**2 / second)
     if "sigma" in values:
         checks.append(_below("interface energy", values["sigma"], _DEAREST_J_PER_M2, "J/m^2", "of any surface"))
     return tuple(checks)
@@ -39,19 +44,17 @@ def _window(series: ImageSeries, width: float) -> Check:
     return Check("interface inside the window", bool(4 * width <= window), 4 * width, window, reason)
 
 
-def _of_matter(values: dict[str, float], metre: float, second: float) -> list[Check]:
+def _of_matter(width_m: float | None, diffusivity_m2_per_s: float | None) -> list[Check]:
     checks = []
-    if "l" in values:
-        width = values["l"] * metre
-        reason = f"l = {width:.3g} m, against {_THINNEST_M:g} m, half an atom; {_UNITS}"
-        checks.append(Check("interface of atoms", bool(width >= _THINNEST_M), width, _THINNEST_M, reason))
-    if "M W" in values and "l" in values:
-        speed, rate = 0.5 * values["M W"] * values["l"] * metre / second, values["M W"] / second
+    if width_m is not None:
+        reason = f"l = {width_m:.3g} m, against {_THINNEST_M:g} m, half an atom; {_UNITS}"
+        checks.append(Check("interface of atoms", bool(width_m >= _THINNEST_M), width_m, _THINNEST_M, reason))
+    if diffusivity_m2_per_s is not None:
+        checks.append(_below("diffusivity", diffusivity_m2_per_s, _MOST_DIFFUSIVE_M2_PER_S, "m^2/s", "of matter"))
+    if width_m is not None and diffusivity_m2_per_s is not None:
+        speed, rate = diffusivity_m2_per_s / width_m, diffusivity_m2_per_s / width_m**2
         checks.append(_below("speed of interfaces", speed, _FASTEST_M_PER_S, "m/s", "of sound"))
         checks.append(_below("relaxation", rate, _FASTEST_PER_S, "1/s", "of atoms' vibrations"))
-    if "M kappa" in values:
-        diffusivity = values["M kappa"] * metre**2 / second
-        checks.append(_below("M kappa of matter", diffusivity, _MOST_DIFFUSIVE_M2_PER_S, "m^2/s", "of matter"))
     return checks
 
 
