@@ -1,106 +1,128 @@
-"""The simulated laboratory as worlds of a what-if study: the same truths and the same faults, traced."""
+"""The simulated laboratory in a what-if study: what goes wrong in it, and worlds from its truths' distribution.
 
-import equinox as eqx
+The faults are read off the campaign file. The seeds, and the truth that a laboratory hides, are never looked at: which
+materials are hard to make, what happens to which sample and on which day is drawn anew in every world.
+"""
+
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mfal.campaign.policy import Policy, State
-from mfal.types import Array, Bool, Float, Int, PRNGKeyArray
+from mfal.fidelity import Fidelity
+from mfal.oracle import need_package
+from mfal.space.pool import Pool
+from mfal.types import Array, Float, PRNGKeyArray
+from mfal.whatif.faults import Faults, no_faults
 from mfal.whatif.twin import AbstractTwin
-from mfal.whatif.world import AbstractWorld
+from mfal.whatif.world import Table
+from physics.experiment.failures import Failures, Misweighed
+from physics.experiment.laboratory import Instrument
 from physics.experiment.truth import AbstractTruth
+from physics.simulated_laboratory import failures_of, instrument_of, line_of, nearest_lattices
 
-
-class Faults(eqx.Module):
-    """What goes wrong in a laboratory, as far as it changes answers; zero is what does not.
-
-    Attributes:
-        noise_sd: of one answer.
-        batch_sd: of all answers of one day.
-        drift_sd_per_root_week: of the walk since a calibration.
-        calibration_days: between calibrations.
-        mistaken_share: of the answers that are about another material.
-        mistaken_for: which, for each.
-        failure: probability that a sample comes to nothing, for each material.
-    """
-
-    noise_sd: Float[Array, ""]
-    batch_sd: Float[Array, ""]
-    drift_sd_per_root_week: Float[Array, ""]
-    mistaken_share: Float[Array, ""]
-    mistaken_for: Int[Array, " n"]
-    failure: Float[Array, " n"]
-    calibration_days: int = eqx.field(static=True)
-
-
-class LaboratoryWorld(AbstractWorld):
-    """A world in which the target is a laboratory, and the other fidelities are as they would be anyway.
-
-    Attributes:
-        true: what faultless samples would measure.
-        value: answers apart from what the day does to them.
-        failed: queries that fail.
-        by_day: what is added to an answer of the laboratory on each day; after the last one it stays.
-        target: index of the laboratory.
-    """
-
-    true: Float[Array, "*worlds n"]
-    value: Float[Array, "*worlds n L"]
-    failed: Bool[Array, "*worlds n L"]
-    by_day: Float[Array, "*worlds days"]
-    target: int = eqx.field(static=True)
-
-    def answer(
-        self, candidate: Int[Array, " m"], fidelity: Int[Array, " m"], hours: Float[Array, ""]
-    ) -> tuple[Float[Array, " m"], Bool[Array, " m"]]:
-        """Return values in the property's unit, and which queries fail."""
-        day = jnp.clip(hours // 24.0, 0, self.by_day.shape[-1] - 1).astype(jnp.int32)
-        off = jnp.where(fidelity == self.target, self.by_day[day], 0.0)
-        return self.value[candidate, fidelity] + off, self.failed[candidate, fidelity]
-
-    def truth(self, target: int) -> Float[Array, " n"]:
-        """Return what faultless samples would measure; NaN where none can be made."""
-        return jnp.where(self.failed[:, target], jnp.nan, self.true)
+# What the line has besides, and the worlds have not.
+LEFT_OUT = "not in the worlds: furnace deviations, busy operators, queues; a sample made again costs what is expected"
 
 
 class LaboratoryTwin(AbstractTwin):
-    """Worlds drawn from a hidden truth's distribution, with a laboratory's faults.
+    """Worlds from the distribution that hidden truths are drawn from; faults happen to them in a `FaultyTwin`.
 
     Attributes:
         truth: distribution of what the materials are.
         others: answers of the fidelities other than the target, whose column is unused.
-        faults: of the laboratory.
-        days: that are drawn.
     """
 
     truth: AbstractTruth
     others: Float[Array, "n L"]
-    faults: Faults
-    days: int = eqx.field(static=True)
 
-    def draw(self, policy: Policy, state: State, count: int, key: PRNGKeyArray) -> LaboratoryWorld:
+    def draw(self, policy: Policy, state: State, count: int, key: PRNGKeyArray) -> Table:
         """Return worlds stacked along the first axis; answers in hand stand as they are."""
-        of_truth, of_rest = jax.random.split(key)
+        of_truth, of_noise = jax.random.split(key)
         true = self.truth.draw(count, of_truth)
-        one = lambda true, key: self._world(policy.target, state, true, key)  # noqa: E731
-        return jax.vmap(one)(true, jax.random.split(of_rest, count))
+        mean = jnp.broadcast_to(self.others, (count, *self.others.shape)).at[:, :, policy.target].set(true)
+        noise = jnp.sqrt(policy.noise_variance[policy.target]) * jax.random.normal(of_noise, true.shape)
+        answers = mean.at[:, :, policy.target].add(noise)
+        value = jnp.where(state.dataset.observed, state.dataset.value, answers)
+        return Table(value, mean, jnp.zeros(value.shape, bool))
 
-    def _world(self, target: int, state: State, true: Float[Array, " n"], key: PRNGKeyArray) -> LaboratoryWorld:
-        of_noise, of_mistake, of_failure, of_days = jax.random.split(key, 4)
-        faults, observed = self.faults, state.dataset.observed
-        mistaken = jax.random.uniform(of_mistake, true.shape) < faults.mistaken_share
-        measured = jnp.where(mistaken, true[faults.mistaken_for], true)
-        measured = measured + faults.noise_sd * jax.random.normal(of_noise, true.shape)
-        value = jnp.where(observed, state.dataset.value, self.others.at[:, target].set(measured))
-        fails = jax.random.uniform(of_failure, true.shape) < faults.failure
-        failed = jnp.zeros_like(observed).at[:, target].set(fails) & ~observed
-        return LaboratoryWorld(true, value, failed, self._by_day(of_days), target)
 
-    def _by_day(self, key: PRNGKeyArray) -> Float[Array, " days"]:
-        of_batch, of_walk = jax.random.split(key)
-        batch = self.faults.batch_sd * jax.random.normal(of_batch, (self.days,))
-        steps = self.faults.drift_sd_per_root_week / 7.0**0.5 * jax.random.normal(of_walk, (self.days,))
-        # The first day after a calibration has no drift yet; a period's walk begins anew.
-        walk, day = jnp.cumsum(steps), jnp.arange(self.days)
-        begun = day - day % self.faults.calibration_days
-        return batch + walk - walk[begun]
+def faults(fidelity: Fidelity, pool: Pool) -> Faults:
+    """Return what goes wrong in the laboratory that answers for a fidelity (entry point ``mfal.faults``).
+
+    Raises:
+        CampaignFileError: an option has a wrong value.
+        MissingExtraError: pymatgen is not installed.
+    """
+    need_package("pymatgen", "mlip")
+    found, instrument, attempts = failures_of(fidelity), instrument_of(fidelity), line_of(fidelity).attempts
+    easy, hard = _failing(found)
+    index = {name: row for row, name in enumerate(pool.ids)}
+    nearest = nearest_lattices(pool)
+    shifts = _shifts(found)
+    return no_faults(
+        pool,
+        batch_sd=jnp.asarray(found.batch.sd if found.batch else 0.0),
+        drift_sd_per_root_week=jnp.asarray(found.drift.sd_per_root_week if found.drift else 0.0),
+        standards_sd=jnp.asarray(_standards_sd(instrument)),
+        mistaken_share=jnp.asarray(found.misassigned.probability if found.misassigned else 0.0),
+        mistaken_for=jnp.array([index[nearest[name]] for name in pool.ids]),
+        shift_share=jnp.array([share for share, _ in shifts]),
+        shift_sd=jnp.array([sd for _, sd in shifts]),
+        failure=jnp.asarray(easy**attempts),
+        hard_failure=jnp.asarray(hard**attempts),
+        hard_share=jnp.asarray(found.refused.share if found.refused else 0.0),
+        **({"calibration_days": 7 * found.drift.recalibrated_every_weeks} if found.drift else {}),
+        said=_said(fidelity, found, instrument),
+    )
+
+
+def _standards_sd(instrument: Instrument) -> float:
+    return float(np.inf) if not instrument.standards else instrument.sd / instrument.standards**0.5
+
+
+def _failing(found: Failures) -> tuple[float, float]:
+    """Return the probability that one attempt fails, at an easy material and at a hard one."""
+    dropped = found.dropped.probability if found.dropped else 0.0
+    flagged = _flagged(found.misweighed) if found.misweighed else 0.0
+    passed = (1.0 - dropped) ** STATIONS * (1.0 - flagged)
+    refused = found.refused.probability if found.refused else 0.0
+    return 1.0 - passed, 1.0 - passed * (1.0 - refused)
+
+
+# At each of which a sample may be dropped.
+STATIONS = 3
+
+
+def _flagged(kind: Misweighed) -> float:
+    """Return the share of the weighings that are beyond the tolerance."""
+    from scipy.stats import norm
+
+    return kind.probability * 2.0 * float(norm.sf(kind.tolerance / max(kind.share_sd, 1e-300)))
+
+
+def _shifts(found: Failures) -> list[tuple[float, float]]:
+    """Return share and standard deviation of each kind of shift that nobody notices."""
+    shifts = []
+    if found.contaminated:
+        shifts.append((found.contaminated.probability, found.contaminated.shift_sd))
+    if found.misweighed:
+        shifts.append((found.misweighed.probability, found.misweighed.share_sd * found.misweighed.shift_per_share))
+    return shifts
+
+
+def _said(fidelity: Fidelity, found: Failures, instrument: Instrument) -> tuple[str, ...]:
+    standards = f"{instrument.standards} standards a plate" if instrument.standards else "no standards"
+    kinds: dict[str, Any] = {
+        "batch": lambda kind: f"days off by {kind.sd:g} (standard deviation), with {standards}",
+        "drift": lambda kind: f"drift of {kind.sd_per_root_week:g} a week until the next calibration, with {standards}",
+        "misassigned": lambda kind: f"{kind.probability:.0%} of the answers about the material of the nearest lattice",
+        "contaminated": lambda kind: f"{kind.probability:.0%} contaminated, shifted by {kind.shift_sd:g}",
+        "misweighed": lambda kind: f"{kind.probability:.0%} weighed wrongly by {kind.share_sd:.1%}",
+        "dropped": lambda kind: f"{kind.probability:.0%} dropped at each station",
+        "refused": lambda kind: f"{kind.share:.0%} of the materials hard to make, drawn anew in every world",
+    }
+    said = [f"{fidelity.name}: {tell(kind)}" for name, tell in kinds.items() if (kind := getattr(found, name))]
+    return (*said, f"{fidelity.name}, {LEFT_OUT}") if said else ()

@@ -16,6 +16,7 @@ from mfal.constraints.conservation import Precursor as Weighed
 from mfal.constraints.conservation import Recipe as Balanced
 from mfal.constraints.conservation import recipe_verdict
 from mfal.errors import CampaignFileError
+from mfal.fidelity import Fidelity
 from mfal.oracle import JobId, Observation, OracleContext, Query
 from mfal.space.formula import Formula, formula_of
 from mfal.space.pool import Pool
@@ -83,7 +84,7 @@ def simulated_laboratory(context: OracleContext) -> "SimulatedLaboratory":
     """
     from physics.laboratory_truth import drawn, hidden_truth
 
-    options, place = context.fidelity.options, f"fidelity {context.fidelity.name!r}"
+    options, place = context.fidelity.options, _place(context.fidelity)
     refuse_unknown(options, OPTIONS, place)
     source = _table(options, "truth", place)
     value = drawn(hidden_truth(context.pool, source, place), _whole(source, "seed", 0, place))
@@ -91,12 +92,10 @@ def simulated_laboratory(context: OracleContext) -> "SimulatedLaboratory":
         seed=_seed(_whole(options, "seed", 0, place), context.fidelity.name),
         truth=truth_of(context.pool, value, _whole(source, "seed", 0, place)),
         recipe=_recipes(context.pool, _table(options, "recipe", place), place),
-        instrument=_record(
-            Instrument, {"sd": context.fidelity.noise_sd, **_table(options, "instrument", place)}, place
-        ),
-        line=_line(options, place),
+        instrument=instrument_of(context.fidelity),
+        line=line_of(context.fidelity),
         platform=_platform(_table(options, "platform", place), place),
-        failures=failures_from(_table(options, "failures", place), place),
+        failures=failures_of(context.fidelity),
     )
     file = context.directory / "laboratory" / f"{context.fidelity.name}.jsonl"
     return SimulatedLaboratory(context.fidelity.name, laboratory, file)
@@ -125,10 +124,11 @@ class SimulatedLaboratory:
 
     def __post_init__(self) -> None:
         """Take up what was submitted before; a line that was cut off was never acknowledged."""
-        text = self.journal.read_text(encoding="utf-8") if self.journal.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
+        text = self.journal.read_bytes() if self.journal.exists() else b""
+        whole = text[: text.rfind(b"\n") + 1]
         if whole != text:
-            self.journal.write_text(whole, encoding="utf-8")
+            # Cut, not written anew: what stands must survive a crash in the middle of this, too.
+            os.truncate(self.journal, len(whole))
         self._arrivals = [Arrival(**json.loads(line)) for line in whole.splitlines()]
 
     def advance(self, hours: float) -> None:
@@ -198,24 +198,24 @@ class SimulatedLaboratory:
 
 
 def truth_of(pool: Pool, value: np.ndarray, seed: int) -> Truth:
-    """Return the hidden truth of a pool.
-
-    Peaks overlap where lattices are alike: a material is mistaken for the one of the most similar mean atomic radius.
-    Which materials are hard to make depends on a direction in the descriptors that the seed draws.
-    """
-    radius = np.array([_mean_radius(pool.formula(name)) for name in pool.ids])
-    apart = np.abs(radius[:, None] - radius) + np.diag(np.full(len(pool), np.inf))
-    nearest = {name: pool.ids[int(row.argmin())] for name, row in zip(pool.ids, apart, strict=True)}
+    """Return the hidden truth of a pool; materials are hard to make along a direction that the seed draws."""
     along = pool.features @ np.random.default_rng(seed).normal(size=pool.features.shape[1])
     rank = along.argsort().argsort() / max(len(pool) - 1, 1)
     spread = float(value.std())
     return Truth(
         value=dict(zip(pool.ids, value.tolist(), strict=True)),
-        mistaken_for=nearest,
+        mistaken_for=nearest_lattices(pool),
         rank=dict(zip(pool.ids, rank.tolist(), strict=True)),
         per_unreacted=-2.0 * spread,
         per_impurity=-5.0 * spread,
     )
+
+
+def nearest_lattices(pool: Pool) -> dict[str, str]:
+    """Return what each material is mistaken for: peaks overlap where mean atomic radii are alike."""
+    radius = np.array([_mean_radius(pool.formula(name)) for name in pool.ids])
+    apart = np.abs(radius[:, None] - radius) + np.diag(np.full(len(pool), np.inf))
+    return {name: pool.ids[int(row.argmin())] for name, row in zip(pool.ids, apart, strict=True)}
 
 
 def _mean_radius(formula: str) -> float:
@@ -227,14 +227,26 @@ def _mean_radius(formula: str) -> float:
     )
 
 
-def failures_from(tables: Mapping[str, Any], place: str) -> Failures:
-    """Return the failures that the tables switch on.
+def failures_of(fidelity: Fidelity) -> Failures:
+    """Return the failures that a fidelity's options switch on.
 
     Raises:
         CampaignFileError: a kind or one of its fields is unknown or missing.
     """
+    place = _place(fidelity)
+    tables = _table(fidelity.options, "failures", place)
     refuse_unknown(tables, tuple(FAILURES), f"{place}: failures")
     return Failures(**{name: _record(FAILURES[name], table, place) for name, table in tables.items()})
+
+
+def instrument_of(fidelity: Fidelity) -> Instrument:
+    """Return the instrument that a fidelity's options describe; its readings err as the fidelity declares.
+
+    Raises:
+        CampaignFileError: a field is unknown or has a wrong value.
+    """
+    place = _place(fidelity)
+    return _record(Instrument, {"sd": fidelity.noise_sd, **_table(fidelity.options, "instrument", place)}, place)
 
 
 def elemental_recipe(formula: str, kelvin: float, minutes: float, atmosphere: str, vessel: str,
@@ -270,7 +282,13 @@ def _recipes(pool: Pool, table: Mapping[str, Any], place: str) -> Any:
     return recipe
 
 
-def _line(options: Mapping[str, Any], place: str) -> Line:
+def line_of(fidelity: Fidelity) -> Line:
+    """Return the line that a fidelity's options describe.
+
+    Raises:
+        CampaignFileError: a station or one of its fields is unknown or has a wrong value.
+    """
+    options, place = fidelity.options, _place(fidelity)
     changes: dict[str, Any] = {
         name: _whole(options, name, getattr(USUAL_LINE, name), place) for name in ("attempts", "operators")
     }
@@ -297,6 +315,10 @@ def _record(kind: type[Record], table: Mapping[str, Any], place: str) -> Record:
         return kind(**table)
     except (TypeError, ValueError) as error:
         raise CampaignFileError(f"{place}: {error}; give all fields, as numbers in their units") from error
+
+
+def _place(fidelity: Fidelity) -> str:
+    return f"fidelity {fidelity.name!r}"
 
 
 def _table(options: Mapping[str, Any], key: str, place: str) -> dict[str, Any]:

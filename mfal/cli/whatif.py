@@ -54,6 +54,8 @@ def command(options: argparse.Namespace) -> int:
     print(future.verdict)
     for sentence in future.advice:
         print(f"- {sentence}")
+    if future.faults:
+        print("What goes wrong in the worlds:", *future.faults, sep="\n- ")
     folder = options.campaign.parent if options.campaign.is_file() else options.campaign
     print(f"wrote {write_future(future, folder / 'whatif.html')}")
     return 0

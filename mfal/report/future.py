@@ -26,6 +26,7 @@ from mfal.whatif.bands import (
 from mfal.whatif.begin import begin
 from mfal.whatif.bottleneck import bottleneck
 from mfal.whatif.break_even import against_correlation, against_price, break_even
+from mfal.whatif.faults import of_ladder
 from mfal.whatif.marginal import marginal
 from mfal.whatif.price_grid import price_grid
 from mfal.whatif.rivals import rivals
@@ -87,6 +88,7 @@ class Future:
         finished: share of the campaigns that came to their end.
         campaigns: simulated as planned.
         compared: worlds in which scenarios were compared.
+        faults: what goes wrong in the worlds, in words.
         answers: to the questions that compare scenarios.
     """
 
@@ -106,6 +108,7 @@ class Future:
     finished: float
     campaigns: int
     compared: int
+    faults: tuple[str, ...]
     answers: Answers
 
     @property
@@ -153,8 +156,8 @@ def look_ahead(
     budget = config.campaign.budget_eur if budget_eur is None else budget_eur
     policy, asked_for, value = with_budget(rules.policy, budget), goal(config), Value.of(config)
     count = _Count(watch, campaigns + _SCENARIOS * -(-campaigns // 8))
-    names = rules.ladder.names
-    outcomes, setting = set_up(policy, start, names, asked_for, value, campaigns, steps, seed, count.add)
+    names, faults = rules.ladder.names, of_ladder(rules.ladder, rules.pool)
+    outcomes, setting = set_up(policy, start, names, asked_for, value, campaigns, steps, seed, count.add, faults)
     money = np.linspace(float(start.state.spent_eur), budget, _GRID)
     hours = np.linspace(float(start.hours), max(float(outcomes.hours.max()), float(start.hours) + 1.0), _GRID)
     count.total = count.done + _rehearsed(setting, outcomes, money)
@@ -176,6 +179,7 @@ def look_ahead(
         finished=outcomes.finished,
         campaigns=campaigns,
         compared=setting.worlds.value.shape[0],
+        faults=tuple(sentence for one in faults if one is not None for sentence in one.said),
         answers=_answers(setting, outcomes, money, seed),
     )
 

@@ -19,6 +19,7 @@ from mfal.campaign.policy import Policy, State, known_targets
 from mfal.errors import StudyError
 from mfal.surrogate.base import Posterior
 from mfal.types import Array, PRNGKeyArray
+from mfal.whatif.faults import Faults, FaultyTwin
 from mfal.whatif.mixture import MixtureTwin, twin_of
 from mfal.whatif.scenario import with_budget, with_price, with_spare_slots
 from mfal.whatif.simulate import Start, prepared
@@ -93,6 +94,7 @@ def set_up(
     steps: int,
     seed: int,
     watch: Callable[[int], None] = lambda _: None,
+    faults: tuple[Faults | None, ...] = (),
 ) -> tuple[Outcomes, Setting]:
     """Simulate a campaign as it is planned, and return the outcomes with the setting for comparisons.
 
@@ -109,6 +111,7 @@ def set_up(
         steps: decisions of each at most.
         seed: the same seed, the same worlds.
         watch: is told how many campaigns have been simulated since it was last told.
+        faults: of each fidelity, in the worlds; empty if none has any.
 
     Raises:
         StudyError: the study could tell nothing, or a part of the policy cannot be simulated.
@@ -119,6 +122,7 @@ def set_up(
     roomy, start = with_spare_slots(policy, start, min(EARMARKED, start.state.dataset.status.size))
     ready, key, size = _with_room(roomy, start, steps), jax.random.key(seed), _compared(campaigns)
     twin = twin_of(roomy, ready.state, jax.random.fold_in(key, _TWIN))
+    twin = FaultyTwin(twin, faults) if any(faults) else twin
     worlds, keys = _drawn(twin, roomy, ready.state, size, jax.random.fold_in(key, 0))
     parts = [jax.block_until_ready(_simulated(roomy, ready, goal, worlds, keys, steps))]
     watch(size)
@@ -185,7 +189,7 @@ def _compared(campaigns: int) -> int:
 
 @eqx.filter_jit
 def _drawn(
-    twin: PosteriorTwin | MixtureTwin, policy: Policy, state: State, count: int, key: PRNGKeyArray
+    twin: PosteriorTwin | MixtureTwin | FaultyTwin, policy: Policy, state: State, count: int, key: PRNGKeyArray
 ) -> tuple[Table, Array]:
     of_worlds, of_campaigns = jax.random.split(key)
     return twin.draw(policy, state, count, of_worlds), jax.random.split(of_campaigns, count)

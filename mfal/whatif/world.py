@@ -29,11 +29,13 @@ class Table(AbstractWorld):
         value: answers, noise included.
         mean: the same without noise.
         failed: queries that fail.
+        by_day: what is added to the answers of a fidelity on each day, the last of which stays; None for nothing.
     """
 
     value: Float[Array, "*worlds n L"]
     mean: Float[Array, "*worlds n L"]
     failed: Bool[Array, "*worlds n L"]
+    by_day: Float[Array, "*worlds days L"] | None = None
 
     @staticmethod
     def replay(values: Float[Array, "n L"]) -> "Table":
@@ -45,7 +47,11 @@ class Table(AbstractWorld):
         self, candidate: Int[Array, " m"], fidelity: Int[Array, " m"], hours: Float[Array, ""]
     ) -> tuple[Float[Array, " m"], Bool[Array, " m"]]:
         """Return values in the property's unit, and which queries fail."""
-        return self.value[candidate, fidelity], self.failed[candidate, fidelity]
+        value, failed = self.value[candidate, fidelity], self.failed[candidate, fidelity]
+        if self.by_day is None:
+            return value, failed
+        day = jnp.clip(hours // 24.0, 0, self.by_day.shape[0] - 1).astype(jnp.int32)
+        return value + self.by_day[day, fidelity], failed
 
     def truth(self, target: int) -> Float[Array, " n"]:
         """Return the target's values without noise."""

@@ -12,9 +12,11 @@ from mfal.campaign.config import parse
 from mfal.campaign.history import fold
 from mfal.campaign.loop import Campaign
 from mfal.campaign.plugins import build_oracles
+from mfal.cli import main
 from mfal.errors import CampaignFileError
 from mfal.ledger import EventKind, read_events
 from mfal.oracle import Query, Replayable, Timed
+from physics import laboratory_truth
 from physics.simulated_laboratory import alloy_grid, elemental_recipe
 
 FAILURES = {
@@ -137,6 +139,16 @@ def test_readings_are_corrected_by_standards(finished):
 def test_a_crash_changes_nothing(finished, tmp_path, crash_after):
     run(tmp_path / "run", crash_after).close()
     assert told(tmp_path / "run") == told(finished[0])
+
+
+@pytest.mark.slow
+def test_a_study_of_a_live_campaign_has_its_faults_and_not_its_truth(finished, monkeypatch, capsys):
+    monkeypatch.setattr(laboratory_truth, "hidden_truth", pytest.fail)
+    directory, _ = finished
+    assert main(["whatif", str(directory), "--budget", "5000", "--campaigns", "8", "--steps", "12"]) == 0
+    printed, page = capsys.readouterr().out, (directory / "whatif.html").read_text()
+    for said in ("days off by 8", "10% of the answers about the material", "30% of the materials hard to make"):
+        assert said in printed and said in page
 
 
 def oracle_in(directory, **options):

@@ -28,7 +28,7 @@ def ahead(rules):
     study = made_up.setting(rules)
     seen = []
 
-    def set_up(policy, start, names, goal, value, campaigns, steps, seed, watch) -> tuple:
+    def set_up(policy, start, names, goal, value, campaigns, steps, seed, watch, faults) -> tuple:
         watch(8)
         run = lambda *scenario: watch(8) or study.run(*scenario)  # noqa: E731
         return study.base, replace(study, run=run)
@@ -70,6 +70,13 @@ def test_the_page_holds_what_the_sliders_need_and_nothing_from_outside(future, t
     assert not re.search(r"""(src|href)\s*=\s*["'](?!#)""", text)
     assert "@import" not in text and not re.search(r"url\((?!#)", text)
     assert not re.search(r"""https?://(?!www\.w3\.org/2000/svg)""", text), "the name of SVG is no address"
+
+
+def test_what_goes_wrong_in_the_worlds_is_listed(future, tmp_path):
+    said = ("hardness: days off by 8", "<b>")
+    text = write_future(replace(future, faults=said), tmp_path / "whatif.html").read_text()
+    assert "<li>hardness: days off by 8</li>" in text and "&lt;b&gt;" in text
+    assert "What goes wrong" not in write_future(future, tmp_path / "whatif.html").read_text()
 
 
 def test_names_are_escaped(future, tmp_path):
