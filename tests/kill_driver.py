@@ -1,7 +1,8 @@
 """The kill test: a campaign that is killed again and again must pay and decide just what an undisturbed one does.
 
-``python -m tests.kill_driver DIRECTORY`` runs the synthetic campaign undisturbed and under ten kills, and prints one
-JSON object: ``kills_survived``, ``paid_twice`` and whether the two campaigns are the same.
+``python -m tests.kill_driver DIRECTORY [laboratory]`` runs the synthetic campaign, or the short form of the simulated
+laboratory's example, undisturbed and under ten kills, and prints one JSON object: ``kills_survived``, ``paid_twice``
+and whether the two campaigns are the same.
 """
 
 import json
@@ -16,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 KILLS = 10
+EXAMPLE = Path(__file__).parents[1] / "examples" / "laboratory.toml"
+# Where each campaign's oracles note what they really work on.
+WORKED = {"synthetic": "worked.jsonl", "laboratory": "laboratory/hardness.jsonl"}
 
 
-def compare(directory: Path, kills: int = KILLS, seed: int = 0) -> dict[str, Any]:
-    """Run both campaigns below `directory` and compare what their ledgers say."""
-    calm, killed = directory / "calm", directory / "killed"
+def compare(directory: Path, kills: int = KILLS, seed: int = 0, kind: str = "synthetic") -> dict[str, Any]:
+    """Run both campaigns below `directory` and compare what their ledgers say; `kind` is a key of `WORKED`."""
+    calm, killed = directory / kind / "calm", directory / kind / "killed"
     _finish(calm)
     survived = _torment(killed, kills, random.Random(seed))
     _finish(killed)
@@ -33,20 +37,22 @@ def compare(directory: Path, kills: int = KILLS, seed: int = 0) -> dict[str, Any
         "queries": len(right["queries"]),
         **{
             f"same_{name}": left[name] == right[name]
-            for name in ("queries", "decisions", "answers", "spent", "stopped")
+            for name in ("queries", "decisions", "answers", "spent", "stopped", "worked")
         },
     }
 
 
 def child(directory: Path) -> None:
     """Start or continue the campaign and run it to its end; print a line whenever something was recorded."""
+    from mfal.campaign.config import load
     from mfal.campaign.loop import Campaign
     from mfal.campaign.record import LEDGER
     from tests import synthetic
 
     synthetic.register()
+    config = load(EXAMPLE, fast=True) if _kind(directory) == "laboratory" else synthetic.in_background()
     there = (directory / LEDGER).exists()
-    campaign = Campaign.resume(directory) if there else Campaign.start(synthetic.in_background(), directory)
+    campaign = Campaign.resume(directory) if there else Campaign.start(config, directory)
     last = None
 
     def watch(running: Campaign) -> None:
@@ -96,7 +102,8 @@ def _account(directory: Path) -> dict[str, Any]:
     payloads = {kind: [event.payload for event in events if event.kind == kind] for kind in EventKind}
     answers = payloads[EventKind.OBSERVATION]
     paid = Counter(answer["key"] for answer in answers)
-    worked = Counter(json.loads(line) for line in (directory / "worked.jsonl").read_text().splitlines())
+    lines = (directory / WORKED[_kind(directory)]).read_text().splitlines()
+    worked = Counter(json.dumps(json.loads(line)) for line in lines)
     return {
         "queries": [
             (q["fidelity"], q["candidate"]) for decision in payloads[EventKind.DECISION] for q in decision["queries"]
@@ -107,12 +114,17 @@ def _account(directory: Path) -> dict[str, Any]:
         "stopped": payloads[EventKind.STOP],
         "resumes": len(payloads[EventKind.RESUME]),
         "paid_twice": sum(count - 1 for count in paid.values()),
+        "worked": sorted(worked),
         "worked_twice": sum(count - 1 for count in worked.values()),
     }
+
+
+def _kind(directory: Path) -> str:
+    return directory.parent.name
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--child":
         child(Path(sys.argv[2]))
     else:
-        print(json.dumps(compare(Path(sys.argv[1]))))
+        print(json.dumps(compare(Path(sys.argv[1]), kind=(sys.argv[2:] or ["synthetic"])[0])))
