@@ -169,8 +169,8 @@ class SimulatedLaboratory:
         """Nothing to release."""
 
     def hidden_truth(self) -> Mapping[str, float]:
-        """Return what faultless samples would measure, for scoring only."""
-        return dict(self.laboratory.truth.value)
+        """Return what faultless samples would measure, for scoring only; nothing of materials that cannot be made."""
+        return {name: value for name, value in self.laboratory.truth.value.items() if self.laboratory.can_make(name)}
 
     def paid_cents(self) -> int:
         """Return the laboratory's own cash book: all steps of all samples that have left by now."""

@@ -1,9 +1,11 @@
 """One self-contained page per campaign: opens offline, every text escaped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mfal.campaign.build import recorded_rules
 from mfal.campaign.goal import gain_text, worth_of_success
@@ -15,7 +17,7 @@ from mfal.report.plots import money_plot, parity_plot, spend_plot
 from mfal.report.reading import Reading
 from mfal.report.relation import forecasts, relations
 from mfal.report.score import Score
-from mfal.report.summary import Summary
+from mfal.report.summary import Summary, with_counted
 from mfal.report.worth import judge
 
 _LEFT_SHOWN = 12
@@ -48,6 +50,7 @@ def write_page(reading: Reading, path: Path) -> Path:
     # The plots are our own SVG, in which matplotlib has escaped the labels.
     rules = recorded_rules(reading.events[0].payload)[1]
     progress = fold(rules, reading.events)
+    reading = replace(reading, summary=with_counted(reading.summary, _counted(rules, progress)))
     plots = {name: Markup(svg) for name, svg in _plots(reading, rules, progress).items()}
     judgement = judge(reading)
     keep(judgement, reading.head, path.parent)
@@ -66,7 +69,7 @@ def cards(summary: Summary, judgement: Judgement) -> list[Card]:
         ),
         Card("stopped" if summary.stopped else "running", summary.stopped or "not finished"),
     ]
-    inside = [abs(row.value - row.predicted) <= row.half_width for row in summary.measured if row.value is not None]
+    inside = [abs(row.final - row.predicted) <= row.half_width for row in summary.measured if row.final is not None]
     if inside:
         tone = "" if sum(inside) >= 0.7 * len(inside) else "warn"
         text = "measured values inside their 90 % interval predicted before"
@@ -117,6 +120,14 @@ def _plots(reading: Reading, rules: Rules, progress: Progress) -> dict[str, str]
     }
 
 
+def _counted(rules: Rules, progress: Progress) -> dict[str, tuple[float, float]]:
+    """Return value and standard deviation of the target's answers as they count, by candidate."""
+    target, dataset = rules.policy.target, progress.state.dataset
+    rows = np.flatnonzero(np.asarray(dataset.observed[:, target])).tolist()
+    value, sd = (np.asarray(column)[:, target] for column in (dataset.value, np.sqrt(dataset.noise_variance)))
+    return {rules.pool.ids[row]: (float(value[row]), float(sd[row])) for row in rows}
+
+
 def _content(reading: Reading, rules: Rules, progress: Progress, judgement: Judgement) -> dict[str, Any]:
     summary = reading.summary
     decisions = [
@@ -134,6 +145,7 @@ def _content(reading: Reading, rules: Rules, progress: Progress, judgement: Judg
         "worth": worth_of_success(summary.config),
         "cards": cards(summary, judgement),
         "judgement": judgement,
+        "waiting": reading.waiting,
         "forecasts": [(row, gain_text(summary.config, row.gain)) for row in forecasts(rules, progress)[:_LEFT_SHOWN]],
         "decisions": decisions,
         "failures": [o for o in progress.observations if o.failure is not None],

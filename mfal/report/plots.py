@@ -73,7 +73,7 @@ def draw(paint: Callable) -> str:
 
 def _money(plt, summary: Summary):
     figure, panels = plt.subplots(1, 2 if summary.score else 1, figsize=(10.5, 3.6), squeeze=False)
-    rows = [row for row in summary.measured if row.value is not None]
+    rows = [row for row in summary.measured if row.final is not None]
     _measured(panels[0][0], rows, summary)
     if summary.score:
         _reached(panels[0][1], rows, summary, summary.score)
@@ -82,9 +82,16 @@ def _money(plt, summary: Summary):
 
 
 def _measured(axes, rows: Sequence[Measured], summary: Summary) -> None:
-    money, values = [row.total_eur for row in rows], np.array([row.value for row in rows])
+    money, values = [row.total_eur for row in rows], np.array([row.final for row in rows])
     axes.errorbar(
-        money, values, [row.noise_sd or 0.0 for row in rows], fmt="o", color=_OURS, ms=4.5, lw=1, label="measured"
+        money,
+        values,
+        [row.counted_sd or row.noise_sd or 0.0 for row in rows],
+        fmt="o",
+        color=_OURS,
+        ms=4.5,
+        lw=1,
+        label="measured",
     )
     goal = summary.goal
     if goal.window is not None:
@@ -93,7 +100,7 @@ def _measured(axes, rows: Sequence[Measured], summary: Summary) -> None:
         best = goal.sign * np.minimum.accumulate(goal.sign * values)
         axes.step(money, best, where="post", color=_INK, lw=1.4, label="best so far")
     for row in rows:
-        axes.annotate(row.candidate, (row.total_eur, row.value), xytext=(4, 5), textcoords="offset points", fontsize=8)
+        axes.annotate(row.candidate, (row.total_eur, row.final), xytext=(4, 5), textcoords="offset points", fontsize=8)
     axes.set(title="Measured, in order of spending", xlabel="EUR spent", ylabel=f"{_label(summary)}")
     axes.set_xlim(left=0)
     axes.legend(loc="best", fontsize=8)
@@ -129,7 +136,7 @@ def _reached(axes, rows: Sequence[Measured], summary: Summary, score: Score) -> 
 def _reached_by(rows: Sequence[Measured], summary: Summary, score: Score) -> np.ndarray:
     if not summary.goal.improves:
         return np.cumsum([row.candidate in score.hits for row in rows])
-    values = np.array([row.value for row in rows])
+    values = np.array([row.final for row in rows])
     return summary.goal.sign * np.minimum.accumulate(summary.goal.sign * values)
 
 

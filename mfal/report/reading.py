@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfal.campaign.config import CampaignConfig
-from mfal.campaign.plugins import build_oracles, build_pool
+from mfal.campaign.plugins import build_oracles, build_pool, named_pool
 from mfal.campaign.record import campaign_events
 from mfal.errors import MissingExtraError
+from mfal.laboratory.options import attended
+from mfal.laboratory.review import Item, triage
+from mfal.laboratory.told import read_told
 from mfal.ledger import Event
 from mfal.oracle import Replayable
 from mfal.report.summary import Summary, summarise
@@ -24,6 +27,7 @@ class Reading:
         pool: its candidates; None where the packages that describe them are not installed.
         truth: target values of all candidates where the target is a replay.
         summary: its figures.
+        waiting: what waits for a person, most uncertain first; None where no laboratory of people is asked.
     """
 
     config: CampaignConfig
@@ -31,6 +35,7 @@ class Reading:
     pool: Pool | None
     truth: Mapping[str, float] | None
     summary: Summary
+    waiting: Sequence[Item] | None
 
     @property
     def head(self) -> str:
@@ -48,7 +53,7 @@ def read_campaign(directory: Path) -> Reading:
     config = CampaignConfig.model_validate(events[0].payload["config"])
     pool = _pool(config)
     truth = None if pool is None else _truth(config, pool, directory)
-    return Reading(config, events, pool, truth, summarise(config, events, truth))
+    return Reading(config, events, pool, truth, summarise(config, events, truth), _waiting(config, events, directory))
 
 
 def _pool(config: CampaignConfig) -> Pool | None:
@@ -56,6 +61,12 @@ def _pool(config: CampaignConfig) -> Pool | None:
         return build_pool(config)
     except MissingExtraError:
         return None
+
+
+def _waiting(config: CampaignConfig, events: Sequence[Event], directory: Path) -> Sequence[Item] | None:
+    if not attended(config.ladder):
+        return None
+    return triage(config, events, named_pool(config), read_told(directory)).waiting
 
 
 def _truth(config: CampaignConfig, pool: Pool, directory: Path) -> Mapping[str, float] | None:

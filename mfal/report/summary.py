@@ -22,7 +22,7 @@ class Measured:
 
     Attributes:
         candidate: its id.
-        value: measured, None if the measurement failed.
+        value: as read, None if the measurement failed.
         noise_sd: reported uncertainty.
         predicted: mean of the prediction when the measurement was decided.
         half_width: of the 90 % interval for the measured value at that time.
@@ -30,6 +30,8 @@ class Measured:
         spent_eur: on this candidate, over all fidelities.
         hours: on the campaign's clock when the answer came.
         total_eur: spent by the whole campaign up to and including the answer.
+        counted: value as it counts, once plates, drift and doubt are accounted for; None where that is as read.
+        counted_sd: its standard deviation.
     """
 
     candidate: str
@@ -41,6 +43,13 @@ class Measured:
     spent_eur: float
     hours: float
     total_eur: float
+    counted: float | None = None
+    counted_sd: float | None = None
+
+    @property
+    def final(self) -> float | None:
+        """The value as it counts, None if the measurement failed."""
+        return self.value if self.counted is None else self.counted
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,12 @@ class Summary:
     def ranked(self) -> list[Measured]:
         """Measured candidates, best first, failures last."""
         merit = self.goal.merit
-        return sorted(self.measured, key=lambda m: math.inf if m.value is None else merit(m.value))
+        return sorted(self.measured, key=lambda m: math.inf if m.final is None else merit(m.final))
+
+    @property
+    def corrected(self) -> bool:
+        """Some values count otherwise than they were read."""
+        return any(row.counted is not None for row in self.measured)
 
 
 def summarise(config: CampaignConfig, events: Sequence[Event], truth: Mapping[str, float] | None) -> Summary:
@@ -92,6 +106,21 @@ def summarise(config: CampaignConfig, events: Sequence[Event], truth: Mapping[st
     )
     pool_size = events[0].payload["pool"]["size"]
     return summary if truth is None else replace(summary, score=score(config, pool_size, observations, truth))
+
+
+def with_counted(summary: Summary, counted: Mapping[str, tuple[float, float]]) -> Summary:
+    """Return the summary with the values as they count.
+
+    Args:
+        summary: with the values as they were read.
+        counted: value and standard deviation by candidate, of those measured at the target.
+    """
+    rows = [
+        row if row.value is None or row.candidate not in counted or counted[row.candidate][0] == row.value
+        else replace(row, counted=counted[row.candidate][0], counted_sd=counted[row.candidate][1])
+        for row in summary.measured
+    ]  # fmt: skip
+    return replace(summary, measured=tuple(rows))
 
 
 def _measured(target: Fidelity, observations: Sequence[Observation], events: Sequence[Event]) -> list[Measured]:

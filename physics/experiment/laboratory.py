@@ -118,6 +118,12 @@ class Laboratory:
         line = replace(self.line, absences=self.line.absences + absences)
         return [self._answer(done) for done in operate(line, arrivals, self._passes, self.seed)]
 
+    def can_make(self, sample: str) -> bool:
+        """Return whether a material forms in one of the attempts that it is given."""
+        refused, rank = self.failures.refused, self.truth.rank.get(sample, 1.0)
+        attempts = range(1, self.line.attempts + 1)
+        return refused is None or not all(refused.happens(self.seed, rank, sample, one) for one in attempts)
+
     def _passes(self, sample: str, attempt: int, station: str, run: int) -> bool:
         return self._fault(sample, attempt, station) is None
 

@@ -16,6 +16,8 @@ from mfal.cli import main
 from mfal.errors import CampaignFileError
 from mfal.ledger import EventKind, read_events
 from mfal.oracle import Query, Replayable, Timed
+from mfal.report.page import write_page
+from mfal.report.reading import read_campaign
 from physics import laboratory_truth
 from physics.simulated_laboratory import alloy_grid, elemental_recipe
 
@@ -141,6 +143,32 @@ def test_a_crash_changes_nothing(finished, tmp_path, crash_after):
     assert told(tmp_path / "run") == told(finished[0])
 
 
+def test_the_page_shows_values_as_they_count_beside_as_read(finished, tmp_path):
+    directory, campaign = finished
+    reading = read_campaign(directory)
+    page = write_page(reading, tmp_path / "report.html").read_text()
+    assert "as it counts, HV" in page and "as read, HV" in page
+    dataset = campaign.progress.state.dataset
+    for one in (one for one in campaign.progress.observations if one.value is not None):
+        counted = float(dataset.value[campaign.rules.pool.index(one.candidate), 0])
+        assert f"{counted:+.3f}" in page and f"{one.value:+.3f}" in page
+
+
+def test_materials_that_cannot_be_made_are_no_hits(finished):
+    """Every hidden value is of a material that forms; the campaign's failed syntheses of others are not among them."""
+    directory, campaign = finished
+    oracle = campaign.oracles["hardness"]
+    makable = set(oracle.hidden_truth())
+    refused = {
+        one.candidate for one in campaign.progress.observations
+        if one.failure and all(s["fault"] == "no single phase" for s in one.details["steps"] if not s["passed"])
+    }  # fmt: skip
+    measured = {one.candidate for one in campaign.progress.observations if one.value is not None}
+    assert measured <= makable and not refused & makable
+    assert 0 < len(set(campaign.rules.pool.ids) - makable) <= 0.3 * len(campaign.rules.pool) + 1
+    assert set(read_campaign(directory).summary.score.hits) <= makable
+
+
 @pytest.mark.slow
 def test_a_study_of_a_live_campaign_has_its_faults_and_not_its_truth(finished, monkeypatch, capsys):
     monkeypatch.setattr(laboratory_truth, "hidden_truth", pytest.fail)
@@ -250,7 +278,7 @@ def test_truths_from_a_file(tmp_path, kind):
     table = "".join(f"{name},{value}\n" for name, value in values.items())
     (tmp_path / "truth.csv").write_text("formula,value\n" + table)
     extra = {"gap": "lattice"} if kind == "gap" else {}
-    oracle = oracle_in(tmp_path, truth={"kind": kind, "file": str(tmp_path / "truth.csv"), **extra})
+    oracle = oracle_in(tmp_path, truth={"kind": kind, "file": str(tmp_path / "truth.csv"), **extra}, failures={})
     found = oracle.hidden_truth()
     ratio = np.array([found[name] / values[name] for name in pool.ids])
     assert {"table": np.allclose(ratio, 1.0), "emulator": np.allclose(ratio, 1.0, atol=0.3),

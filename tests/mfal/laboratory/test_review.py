@@ -14,6 +14,7 @@ from mfal.laboratory.sign import Decision, review, sign
 from mfal.laboratory.tell import tell
 from mfal.laboratory.told import LABORATORY, read_told
 from mfal.ledger import read_events, verify
+from mfal.report.reading import read_campaign
 from tests.mfal.laboratory import door
 
 
@@ -42,6 +43,11 @@ def test_certainty_has_no_entropy():
     assert entropy_bits(0.5) == 1.0
     assert entropy_bits(0.0) == entropy_bits(1.0) == 0.0
     assert wrong_probability(math.inf) == 1.0
+
+
+def test_the_report_reads_the_same_queue(campaign):
+    told(campaign, AlNi=door.MEANS["AlNi"] + 0.3)
+    assert read_campaign(campaign).waiting == review(campaign).waiting != ()
 
 
 def test_the_least_certain_waits_first(campaign):

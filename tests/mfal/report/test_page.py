@@ -1,6 +1,7 @@
 """The page: self-contained, escaped, and true to what was learnt."""
 
 import re
+from dataclasses import replace
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from mfal.campaign.build import recorded_rules
 from mfal.campaign.history import fold
 from mfal.campaign.loop import Campaign
 from mfal.dataset import OBSERVED, Dataset
+from mfal.laboratory.review import Item
 from mfal.ledger import read_events
 from mfal.report.judgement import kept
 from mfal.report.page import write_page
@@ -41,6 +43,16 @@ def test_text_from_the_campaign_file_is_escaped(tmp_path):
     page = write_page(read_campaign(tmp_path), tmp_path / "report.html").read_text()
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_what_waits_for_a_person_is_listed(finished, tmp_path):
+    reading = read_campaign(finished)
+    assert reading.waiting is None, "no laboratory of people is asked"
+    item = Item("Q-17", "outlier", 0.72, "5 where <1> was predicted", "high:c01")
+    page = write_page(replace(reading, waiting=(item,)), tmp_path / "report.html").read_text()
+    assert "Waits for a person (1)" in page and "Q-17" in page and "0.72" in page and "&lt;1&gt;" in page
+    assert "Nothing: every result" in write_page(replace(reading, waiting=()), tmp_path / "report.html").read_text()
+    assert "Waits for a person" not in write_page(reading, tmp_path / "report.html").read_text()
 
 
 def test_a_page_can_be_written_before_anything_is_measured(tmp_path):
