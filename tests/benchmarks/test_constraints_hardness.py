@@ -25,6 +25,7 @@ def simplex(problem):
     return campaigns(DesignSpace.simplex(*hardness.BOUNDED), problem, 3, 8, KEYS)
 
 
+@pytest.mark.slow
 def test_every_recipe_of_the_simplex_is_an_alloy_within_bounds(problem, simplex):
     recipes = np.asarray(simplex.recipes)
     np.testing.assert_allclose(recipes.sum(axis=2), 1.0, atol=1e-14)
@@ -35,6 +36,7 @@ def test_every_recipe_of_the_simplex_is_an_alloy_within_bounds(problem, simplex)
     assert len(np.unique(recipes.reshape(-1, 3), axis=0)) > 3 * len(KEYS) + 2
 
 
+@pytest.mark.slow
 def test_recipes_of_the_box_are_normalised_and_counted(problem):
     run = campaigns(DesignSpace.box(*hardness.BOUNDED, corrected=False), problem, 3, 8, KEYS)
     np.testing.assert_allclose(run.alloys, normalised(run.recipes))
@@ -42,12 +44,14 @@ def test_recipes_of_the_box_are_normalised_and_counted(problem):
     assert counted["invalid"] > 0.8 and counted["recipes"] == 24
 
 
+@pytest.mark.slow
 def test_a_campaign_with_these_keys_is_the_same_again_and_others_are_not(problem, simplex):
     again = campaigns(DesignSpace.simplex(*hardness.BOUNDED), problem, 3, 8, KEYS)
     np.testing.assert_array_equal(again.recipes, simplex.recipes)
     assert not np.allclose(simplex.recipes[0], simplex.recipes[1])
 
 
+@pytest.mark.slow
 def test_regret_is_the_distance_from_the_dense_optimum(problem, simplex):
     regret = hardness.regrets(simplex, problem)
     assert regret.shape == (3, 5) and (regret >= 0.0).all()
@@ -97,6 +101,7 @@ def test_the_measured_alloys_are_those_of_the_table():
 
 
 @needs_table
+@pytest.mark.slow
 def test_a_filtered_replay_never_leaves_the_bounds_and_asks_nothing_twice():
     alloys = measured_alloys.measured_alloys()
     run = measured_alloys.replay(alloys, True, 3, 12, KEYS)

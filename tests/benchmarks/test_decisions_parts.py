@@ -24,6 +24,7 @@ def task() -> tasks.Task:
     return tasks.best_task("toy", x, values, (1.0, 300.0), top=4, sign=1.0, goal=2, initial=5)
 
 
+@pytest.mark.slow
 def test_our_arm_reaches_its_goal_and_spends_what_it_says(task):
     curve = run_arm(Ours(), task, seed=0, batch=2, limit_eur=1e9)
     asked = [query[:2] for query in curve.queries]
@@ -34,6 +35,7 @@ def test_our_arm_reaches_its_goal_and_spends_what_it_says(task):
     assert sum(bool(task.hits[candidate]) for candidate, fidelity in asked if fidelity == 1) == task.goal
 
 
+@pytest.mark.slow
 def test_the_target_alone_keeps_hits_and_initial_candidates(task):
     alone = tasks.target_only(task)
     np.testing.assert_array_equal(alone.values[:, 0], task.values[:, 1])
@@ -59,6 +61,7 @@ def test_an_honest_prediction_is_judged_honest(task):
     assert found.nlpd == pytest.approx(0.5 + 0.5 * np.log(2.0 * np.pi), abs=0.02)
 
 
+@pytest.mark.slow
 def test_our_surrogates_predict_better_than_the_prior_would(task):
     known = calibration.hold_out(task, trained=12, seed=0)
     found = calibration.judge(calibration.OURS["recursive"](task, known), task, known)

@@ -103,6 +103,7 @@ def test_embeddings_come_from_predictions(crystal):
         encode([crystal, Atoms("Cu", cell=[3, 3, 3], pbc=True)])
 
 
+@pytest.mark.slow
 def test_the_sums_that_chgnet_publishes_are_caught_and_their_averages_pass(crystal, rng):
     pytest.importorskip("chgnet")
     from chgnet.model.model import CHGNet

@@ -54,6 +54,7 @@ def test_the_lowest_prototype_is_told_with_its_rivals(answers):
     assert "prototype" not in answers["Al"] and answers["Al"]["space_group"] == 225
 
 
+@pytest.mark.slow
 def test_one_alone_is_told_the_same(answers, potential, measured):
     (alone,) = lowest([Compound(*measured["ZrPt"].elements, SOME)], potential)
     among = answers["ZrPt"]

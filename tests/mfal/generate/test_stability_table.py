@@ -60,6 +60,7 @@ def test_no_table_is_refused(tmp_path):
         read_stability(tmp_path / "none.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["vae", "diffusion"])
 def test_either_method_is_steered(table, method, monkeypatch):
     """Of a corpus with as many sulphides as selenides, sulphides are generated."""

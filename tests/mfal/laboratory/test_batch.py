@@ -16,6 +16,7 @@ from mfal.laboratory.schema import Batch
 from mfal.laboratory.sign import Decision, review, sign
 from mfal.laboratory.tell import tell
 from mfal.ledger import read_events
+from mfal.space.pool import Pool
 from tests.mfal.laboratory import door
 
 
@@ -93,9 +94,7 @@ def test_a_person_releases_or_rejects_what_was_refused(tmp_path):
 
 
 def test_a_candidate_without_a_formula_has_no_fractions(campaign, monkeypatch):
-    import mfal.laboratory.batch
-
-    monkeypatch.setattr(mfal.laboratory.batch, "_formula", lambda pool, candidate: "sample 12")
+    monkeypatch.setattr(Pool, "formula", lambda pool, candidate: "sample 12")
     query = ask(campaign).queries[0]
     assert (query.formula, query.atomic_fractions) == (None, {})
 

@@ -89,6 +89,7 @@ def test_outcomes_are_counted_at_the_money_and_the_time_asked_for():
     assert by_hand().finished == 0.5
 
 
+@pytest.mark.slow
 def test_a_study_spends_within_the_budget_and_repeats_itself(rules, monkeypatch, tmp_path):
     monkeypatch.setattr(spread, "ON_PROCESSOR", 4)
     monkeypatch.setattr(spread, "LOTS", 1)
