@@ -29,6 +29,28 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Spectrum:
+    """The Fisher information about the logarithms of physical parameters.
+
+    Attributes:
+        parameters: such as "M", "kappa", "W".
+        eigenvalues: largest first; 0 where the data leave a direction open.
+        directions: unit eigenvectors in that order, one a row.
+    """
+
+    parameters: tuple[str, ...]
+    eigenvalues: np.ndarray
+    directions: np.ndarray
+
+    def words(self, number: int) -> str:
+        """Return one direction in words, such as "M- kappa+ W+": what rises and what falls along it."""
+        direction = self.directions[number]
+        strong = np.abs(direction) > 0.25 * np.abs(direction).max()
+        signs = np.where(direction > 0, "+", "-")
+        return " ".join(name + sign for name, sign, shown in zip(self.parameters, signs, strong, strict=True) if shown)
+
+
+@dataclass(frozen=True)
 class Estimate:
     """The outcome of one fit.
 
@@ -44,6 +66,7 @@ class Estimate:
         checks: all that were made, failed ones included.
         trace: value of the objective at each step of the fit.
         seconds: wall time of the fit, compilation included.
+        spectrum: what the data tell of the physical parameters at the fit; None where that was not asked.
     """
 
     backend: str
@@ -57,6 +80,7 @@ class Estimate:
     checks: tuple[Check, ...]
     trace: np.ndarray
     seconds: float
+    spectrum: Spectrum | None = None
 
     @property
     def trusted(self) -> bool:

@@ -16,7 +16,7 @@ SCANNED = 12  # candidates of the rate, evenly spaced in its logarithm
 SMALLEST_SHRINKAGE_PX2 = 0.2  # slower series do not move by a tenth of a pixel
 DRIVES = (-0.06, 0.0, 0.06)  # candidates of dG/W
 STABLE_STEP = 1.2  # times the fastest rate; of the scan, which needs no digits
-ACCURATE_STEP = 0.3  # errors in the field are then some 1e-5
+ACCURATE_STEP, ACCURATE_ERROR = 0.3, 3e-5  # the same for a fit, and the root mean square error of its fields
 
 
 def levels(frames: np.ndarray, camera: Camera) -> tuple[float, float]:
@@ -79,7 +79,7 @@ def scanned(problem: Problem, width_px: float) -> Problem:
     """Return the problem with rates, noise and time step from the best of a scan over candidates."""
     candidates = _candidates(problem, width_px)
     fastest = max(_fastest(problem.kind, np.exp(a), np.exp(b), c) for a, b, c in candidates)
-    coarse = replace(problem, longest_step=STABLE_STEP / fastest)
+    coarse = replace(problem, longest_step=on_ladder(STABLE_STEP / fastest))
     squares = np.asarray(_mean_squares(coarse, jnp.asarray(candidates)))
     best = int(np.nanargmin(squares))
     gradient, well, drive = candidates[best]
@@ -91,7 +91,24 @@ def scanned(problem: Problem, width_px: float) -> Problem:
     if problem.noise_free:
         start = eqx.tree_at(lambda tree: tree.log_noise, start, jnp.asarray(0.5 * np.log(squares[best])))
     step = ACCURATE_STEP / _fastest(problem.kind, np.exp(gradient), np.exp(well), drive)
-    return replace(problem, start=start, longest_step=step)
+    return replace(problem, start=start, longest_step=on_ladder(step))
+
+
+def step_for(problem: Problem, unknowns: Unknowns) -> float:
+    """Return a step whose error, coherent over all data, stays within a third of any standard deviation.
+
+    The error in a field is about `ACCURATE_ERROR` at `ACCURATE_STEP`, of order four; no step is less than a third of
+    the problem's own.
+    """
+    rates = float(np.exp(unknowns.log_gradient)), float(np.exp(unknowns.log_well)), float(unknowns.drive)
+    allowed = float(np.exp(unknowns.log_noise) / abs(unknowns.gain) / np.sqrt(np.sum(problem.known))) / 3
+    steps = ACCURATE_STEP * min((allowed / ACCURATE_ERROR) ** 0.25, 1.0) / _fastest(problem.kind, *rates)
+    return min(max(on_ladder(steps), problem.longest_step / 3), problem.longest_step)
+
+
+def on_ladder(step: float) -> float:
+    """Return the next shorter step of a fixed ladder, ten rungs a decade: equal steps need no new compilation."""
+    return float(10 ** (np.floor(10 * np.log10(step)) / 10))
 
 
 def _candidates(problem: Problem, width_px: float) -> np.ndarray:

@@ -6,6 +6,7 @@ order four in the step. Its coefficients are combinations of phi_n(z) = sum_k z^
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -94,9 +95,9 @@ class _Stepper(eqx.Module):
     ) -> "_Stepper":
         z = step * equation.linear(eigenvalues)
         scale = step * equation.weight(eigenvalues)
-        one, two, three = (_phi(order, z) for order in (1, 2, 3))
+        one, two, three = _phis(z)
         weights = (scale * (one - 3 * two + 4 * three), scale * (2 * two - 4 * three), scale * (4 * three - two))
-        return cls(equation, grid, step, jnp.exp(z / 2), jnp.exp(z), scale / 2 * _phi(1, z / 2), weights)
+        return cls(equation, grid, step, jnp.exp(z / 2), jnp.exp(z), scale / 2 * _phis(z / 2)[0], weights)
 
     def __call__(self, u: Inexact[Array, "*modes"], time: Float[Array, ""]) -> Inexact[Array, "*modes"]:
         begin, middle, end = self.weights
@@ -112,6 +113,14 @@ class _Stepper(eqx.Module):
         return self.grid.transform(self.equation.local(self.grid.inverse(spectrum), time))
 
 
+def _phis(z: Float[Array, "*modes"]) -> tuple[Float[Array, "*modes"], ...]:
+    """Return phi_1, phi_2 and phi_3, the lower two by phi_n = 1/n! + z phi_(n+1)."""
+    three = _phi(3, z)
+    two = 0.5 + z * three
+    return 1.0 + z * two, two, three
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _phi(order: int, z: Float[Array, "*modes"]) -> Float[Array, "*modes"]:
     """Return phi_n without the cancellation of its closed form near zero, where a sum takes its place."""
     near = jnp.abs(z) < 1.0
@@ -121,3 +130,11 @@ def _phi(order: int, z: Float[Array, "*modes"]) -> Float[Array, "*modes"]:
         series = series * small + 1.0 / math.factorial(term + order)
     head = sum(large**term / math.factorial(term) for term in range(order))
     return jnp.where(near, series, (jnp.exp(large) - head) / large**order)
+
+
+@_phi.defjvp
+def _phi_tangent(order: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """Return phi_n' = phi_n - n phi_(n+1), term by term of their sums."""
+    (z,), (direction,) = primals, tangents
+    value = _phi(order, z)
+    return value, direction * (value - order * _phi(order + 1, z))
