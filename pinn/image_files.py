@@ -1,6 +1,7 @@
 """Image stacks in files: TIFF, NumPy, HDF5 and Zarr, and the formats of microscopes through RosettaSciIO."""
 
 import logging
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def read_stack(path: Path, dataset: str | None) -> Stack:
     """
     if not path.exists():
         raise DataRefusedError(f"{path} does not exist")
-    reader = _READERS.get(path.suffix.lower(), _read_microscope)
+    reader = _READERS.get(path.suffix.lower(), _read_folder if path.is_dir() else _read_microscope)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
@@ -77,6 +78,25 @@ def _read_tiff(path: Path, dataset: str | None) -> Stack:
         return Stack(series.asarray(), axes, **told)
 
 
+def _read_folder(path: Path, dataset: str | None) -> Stack:
+    """Read one TIFF file a frame, in the order of the numbers in their names."""
+    from tifffile import imread
+
+    files = [item for item in path.iterdir() if item.suffix.lower() in (".tif", ".tiff")]
+    files.sort(key=lambda item: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", item.name)])
+    if dataset is not None or not files:
+        raise DataRefusedError(f"{path} is a folder with {len(files)} TIFF files and no datasets; one a frame is read")
+    first = imread(files[0])
+    _refuse_large((len(files), *first.shape), first.dtype, path)
+    frames = [first, *(imread(file) for file in files[1:])]
+    odd = next((number for number, frame in enumerate(frames) if frame.shape != first.shape), None)
+    if odd is not None:
+        raise DataRefusedError(
+            f"{files[odd]}: {frames[odd].shape} pixels, {files[0].name} has {first.shape}; sort it out"
+        )
+    return Stack(np.stack(frames), "T" + "YX"[-first.ndim :] if first.ndim <= 2 else "T" + "?" * first.ndim)
+
+
 def _series_number(count: int, dataset: str | None, path: Path) -> int:
     if dataset is None and count != 1:
         raise DataRefusedError(f"{path} has {count} image series; name one: --dataset 0 to {count - 1}")
@@ -96,7 +116,8 @@ def _ome(text: str | None, number: int, frames: int) -> dict[str, Any]:
     sizes = {float(pixels[key]) for key in ("PhysicalSizeX", "PhysicalSizeY") if key in pixels}
     told = {"pixel_size": _square(sizes, str(pixels.get("PhysicalSizeXUnit", "µm")))}
     planes = pixels.get("Plane", [])
-    deltas = {int(p["TheT"]): p for p in (planes if isinstance(planes, list) else [planes]) if "DeltaT" in p}
+    listed = planes if isinstance(planes, list) else [planes]
+    deltas = {int(plane["TheT"]): plane for plane in listed if "DeltaT" in plane}  # codespell:ignore
     if frames and len(deltas) == frames:
         unit = str(deltas[0].get("DeltaTUnit", "s"))
         return told | {"times": np.array([deltas[i]["DeltaT"] for i in range(frames)], float), "time_unit": unit}

@@ -53,6 +53,14 @@ def test_ome_tiff_tells_irregular_times(tmp_path):
     np.testing.assert_array_equal(series.times, when)
 
 
+def test_a_folder_of_frames_is_read_in_the_order_of_its_numbers(tmp_path):
+    for number, frame in enumerate(circle(frames=11)):
+        tifffile.imwrite(tmp_path / f"frame{number}.tif", frame)
+    np.testing.assert_array_equal(read_images(tmp_path, MICRONS).frames, circle(frames=11))
+    tifffile.imwrite(tmp_path / "frame4.tif", SCENE[0, :20])
+    assert "frame4.tif: (20, 32) pixels" in refusal(tmp_path)
+
+
 def test_times_of_an_hdf5_file_are_used(tmp_path):
     path = tmp_path / "scene.h5"
     with h5py.File(path, "w") as file:

@@ -1,0 +1,89 @@
+"""Which back end a problem is for, and when none is: the solver unless something speaks against it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pinn.models import Model
+from pinn.series import ImageSeries
+
+Route = Literal["solver", "field", "pinn", "none"]
+
+# Frames from which a rate can be checked by data that it was not fitted to.
+_FEWEST_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is known of a problem before anything is fitted.
+
+    Attributes:
+        sought: parameters from data, or fields from known parameters.
+        law: whether an equation is known, known but for its local term f(phi), or not known at all.
+        intensities: whether the data are intensities; a segmentation or labels are not.
+        frames: number of them.
+        edges_seen: whether what is beyond the images is known (a period, a wall) or has to be inferred.
+        box: whether the scene is a box with equal pixels, which a spectral solver needs.
+        curved: whether interfaces curve or meet; a flat one that rests tells one ratio only.
+    """
+
+    sought: Literal["parameters", "fields"] = "parameters"
+    law: Literal["known", "unknown local term", "none"] = "known"
+    intensities: bool = True
+    frames: int = 20
+    edges_seen: bool = True
+    box: bool = True
+    curved: bool = True
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A back end and why; "none" where no back end can answer."""
+
+    backend: Route
+    reasons: tuple[str, ...]
+
+
+def advise(situation: Situation) -> Advice:
+    """Return the back end that should be tried first, with the reasons.
+
+    The order of the rules matters: what makes an answer impossible comes first, then what a solver cannot express.
+    """
+    against = _impossible(situation)
+    if against:
+        return Advice("none", against)
+    if situation.sought == "fields":
+        return Advice("solver", ("nothing is unknown: a solver is faster and more accurate than a network by far",))
+    if situation.law == "unknown local term":
+        return Advice("pinn", ("f(phi) is unknown: a network can carry it, the solver has the double well built in",))
+    if not situation.box:
+        return Advice("pinn", ("the scene is no box of equal pixels, which the spectral solver needs",))
+    return Advice("solver", _for_solver(situation))
+
+
+def situation_of(series: ImageSeries, model: Model) -> Situation:
+    """Return what a series and a model say of a problem."""
+    seen = ~np.isnan(series.frames).reshape(len(series.frames), -1).all(axis=1)
+    return Situation(frames=int(seen.sum()), edges_seen=model.edge != "open")
+
+
+def _impossible(situation: Situation) -> tuple[str, ...]:
+    reasons = []
+    if situation.law == "none":
+        reasons.append("no equation is known: there is nothing for physics to inform; fit a statistical model")
+    if situation.sought == "parameters":
+        if not situation.intensities:
+            reasons.append("a segmentation hides the width of the interface; give the intensities it was made from")
+        if situation.frames < _FEWEST_FRAMES:
+            reasons.append(f"{situation.frames} frames fit any pair of rates; take more")
+        if not situation.curved:
+            reasons.append("a flat interface at rest tells kappa/W only; look at curved ones")
+    return tuple(reasons)
+
+
+def _for_solver(situation: Situation) -> tuple[str, ...]:
+    reasons = ["the equation is known and solved exactly at every step: no residual to be balanced against the data"]
+    if not situation.edges_seen:
+        reasons.append("the unseen surroundings are inferred with the initial field, in a margin around the images")
+    return tuple(reasons)

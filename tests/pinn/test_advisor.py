@@ -1,0 +1,40 @@
+"""The advisor's rules; that they are right is measured by `benchmarks/inverse/advice.py`."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pinn.advisor import Situation, advise, situation_of
+from pinn.models import AllenCahn
+from pinn.series import ImageSeries
+from tests.pinn.scenes import circle
+
+
+@pytest.mark.parametrize(
+    ("situation", "backend", "reason"),
+    [
+        (Situation(), "solver", "solved exactly"),
+        (Situation(edges_seen=False), "solver", "margin around the images"),
+        (Situation(sought="fields", frames=0, law="known"), "solver", "nothing is unknown"),
+        (Situation(law="none"), "none", "no equation is known"),
+        (Situation(frames=2), "none", "2 frames"),
+        (Situation(intensities=False), "none", "segmentation"),
+        (Situation(curved=False), "none", "kappa/W only"),
+    ],
+)
+def test_each_rule_gives_its_reason(situation, backend, reason):
+    advice = advise(situation)
+    assert advice.backend == backend and reason in " ".join(advice.reasons)
+
+
+def test_what_makes_an_answer_impossible_comes_before_all_else():
+    advice = advise(Situation(law="none", frames=1, intensities=False, box=False))
+    assert advice.backend == "none" and len(advice.reasons) == 3
+
+
+def test_missing_frames_do_not_count():
+    frames = circle()
+    frames[[1, 4]] = np.nan
+    found = situation_of(ImageSeries(frames, np.arange(6.0)), AllenCahn("open"))
+    assert found == replace(Situation(), frames=4, edges_seen=False)
