@@ -85,6 +85,7 @@ def command(options: argparse.Namespace) -> int:
 
 def _infer(options: argparse.Namespace) -> "Inference":
     from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from pinn.images import read_images
     from pinn.say import say
@@ -94,7 +95,9 @@ def _infer(options: argparse.Namespace) -> "Inference":
     _refuse_folder(options.out)
     series = read_images(options.images, told)
     console = Console()
-    with console.status(f"fitting {len(series.times)} frames by the {options.backend}"):
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        progress.add_task(f"fitting {len(series.times)} frames, back end: {options.backend}")
         inference = _fitted(options, series, model, camera)
     say(inference, console)
     return inference
@@ -109,7 +112,15 @@ def _fitted(options: argparse.Namespace, series: "ImageSeries", model: "Model", 
 
     estimate = fit(series, model, camera, initial=_initial(options.initial), backend=options.backend)
     estimate = replace(estimate, checks=(*estimate.checks, *plausible(series, model, estimate)))
-    return Inference(options.images, series, model, estimate)
+    return Inference(options.images, series, model, estimate, _advice(series, model, options.backend))
+
+
+def _advice(series: "ImageSeries", model: "Model", backend: str) -> str:
+    """Return which back end would have been better, empty where this one was advised."""
+    from pinn.advisor import advise, situation_of
+
+    advice = advise(situation_of(series, model))
+    return "" if advice.backend == backend else f"{advice.backend} rather than {backend}: {'; '.join(advice.reasons)}"
 
 
 def _write(inference: "Inference", folder: Path) -> None:
