@@ -133,8 +133,9 @@ def _write(inference: "Inference", folder: Path) -> None:
 
 
 def _told(options: argparse.Namespace) -> "Told":
+    from pinn.amounts import duration, known_unit, length
     from pinn.images import Told
-    from pinn.units import SECONDS, duration, known_unit, length
+    from pinn.units import SECONDS
 
     if options.time_unit and known_unit(options.time_unit, SECONDS) is None:
         raise DataRefusedError(f"--time-unit {options.time_unit!r} is none of {', '.join(SECONDS)}")
@@ -144,8 +145,8 @@ def _told(options: argparse.Namespace) -> "Told":
 
 
 def _model(options: argparse.Namespace) -> "Model":
+    from pinn.amounts import energy_density, interface_energy
     from pinn.models import AllenCahn, CahnHilliard
-    from pinn.units import energy_density, interface_energy
 
     sigma = interface_energy(options.interface_energy, "--interface-energy") if options.interface_energy else None
     force = energy_density(options.driving_force, "--driving-force") if options.driving_force else None

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from pinn.amounts import Amount, known_unit
 from pinn.errors import DataRefusedError, MissingPackageError
-from pinn.units import METRES, SECONDS, Amount, known_unit
+from pinn.units import METRES, SECONDS
 
 # Bytes of one series: more does not fit beside its fit in the memory of a workstation.
 _LARGEST = 4 * 2**30

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from pinn.admission import admit
+from pinn.amounts import Amount, known_unit
 from pinn.errors import DataRefusedError
 from pinn.image_axes import time_first
 from pinn.image_files import Stack, read_stack
 from pinn.series import ImageSeries
-from pinn.units import METRES, SECONDS, Amount, known_unit
+from pinn.units import METRES, SECONDS
 
 # Edges of a pixel in m: below an atom, or beyond any sample.
 _SMALLEST_PIXEL, _LARGEST_PIXEL = 1e-11, 1.0

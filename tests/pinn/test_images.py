@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from pinn.amounts import Amount
 from pinn.errors import DataRefusedError, MissingPackageError
 from pinn.images import Told, read_images
-from pinn.units import Amount
 from tests.pinn.scenes import circle
 
 tifffile = pytest.importorskip("tifffile")
@@ -177,7 +177,7 @@ def test_a_wrong_order_of_axes_is_refused(tmp_path):
 def test_sizes_must_be_told_once_and_be_those_of_a_microscope(tmp_path):
     assert "no pixel size" in refusal(npz(tmp_path, SCENE), Told(frame_time=Amount(1, "s")))
     assert "no times" in refusal(tmp_path / "scene.npz", Told(pixel_size=Amount(1, "um")))
-    assert "no image of a microstructure" in refusal(tmp_path / "scene.npz", Told(pixel_size=Amount(1e-3, "pm")))
+    assert "no image of a microstructure" in refusal(tmp_path / "scene.npz", Told(pixel_size=Amount(1e-3, "angstrom")))
     path = tmp_path / "scene.tif"
     metadata = {"axes": "TYX", "unit": "um"}
     tifffile.imwrite(path, SCENE.astype(np.float32), imagej=True, resolution=(5.0, 5.0), metadata=metadata)

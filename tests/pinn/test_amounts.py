@@ -2,13 +2,20 @@
 
 import pytest
 
+from pinn.amounts import duration, energy_density, interface_energy, known_unit, length
 from pinn.errors import DataRefusedError
-from pinn.units import SECONDS, duration, energy_density, interface_energy, known_unit, length
+from pinn.units import SECONDS
 
 
 @pytest.mark.parametrize(
     ("text", "value", "unit"),
-    [("0.2um", 0.2, "um"), ("0.2 µm", 0.2, "um"), (".5nm", 0.5, "nm"), ("3e-1 Å", 0.3, "Å"), ("1.5 micron", 1.5, "um")],
+    [
+        ("0.2um", 0.2, "um"),
+        ("0.2 µm", 0.2, "um"),
+        (".5nm", 0.5, "nm"),
+        ("3e-1 Å", 0.3, "angstrom"),
+        ("1.5 micron", 1.5, "um"),
+    ],
 )
 def test_lengths(text, value, unit):
     found = length(text, "--pixel-size")
@@ -33,7 +40,7 @@ def test_uncertainties_are_read():
     [
         ("0.2", "has no unit; write it as '0.2um'"),
         ("um", "no number with a unit"),
-        ("0.2 furlong", "is none of pm, Å, nm"),
+        ("0.2 furlong", "is none of m, cm, mm"),
         ("0 um", "is not positive"),
         ("-1 um", "is not positive"),
         ("1e999 um", "is not finite"),
