@@ -15,8 +15,9 @@ from mfal.oracle import need_package
 from mfal.space.features import composition_descriptors
 from mfal.space.formula import Formula
 from mfal.space.pool import Pool
+from mfal.types import Array, Float, Int
 from physics.experiment.emulator import Emulator, fit_emulator
-from physics.experiment.gap import GAPS
+from physics.experiment.gap import GAPS, forms
 from physics.experiment.labusch import Elements
 from physics.experiment.truth import AbstractTruth, Emulated, Replayed, SolidSolution, WithGap
 from physics.oracle_options import refuse_unknown
@@ -28,13 +29,14 @@ def hidden_truth(pool: Pool, options: Mapping[str, Any], place: str) -> Abstract
     """Return the distribution that a laboratory's truth is drawn from.
 
     Options: ``kind`` (one of `KINDS`); ``file`` (CSV with the columns formula and value) for all but
-    ``solid_solution``; ``logarithmic`` (of the emulator, default true); ``gap`` (key of `physics.experiment.gap.GAPS`).
+    ``solid_solution``; ``logarithmic`` (of the emulator, default true); ``gap`` (key of `physics.experiment.gap.GAPS`);
+    ``above_hull`` (of a gap, see the function of that name).
 
     Raises:
         CampaignFileError: an option is unknown or wrong, or the file lacks a candidate.
         MissingExtraError: pymatgen is not installed.
     """
-    refuse_unknown(options, ("kind", "file", "logarithmic", "gap", "seed"), f"{place}: truth")
+    refuse_unknown(options, ("kind", "file", "logarithmic", "gap", "above_hull", "seed"), f"{place}: truth")
     kind = options.get("kind")
     if kind not in KINDS:
         raise CampaignFileError(f"{place}: truth.kind={kind!r}: use one of {list(KINDS)}")
@@ -42,19 +44,33 @@ def hidden_truth(pool: Pool, options: Mapping[str, Any], place: str) -> Abstract
     formulas = [pool.formula(name) for name in pool.ids]
     if kind == "solid_solution":
         return solid_solution(formulas, place)
-    records = _records(options, place)
     if kind == "emulator":
-        return emulated(formulas, records, bool(options.get("logarithmic", True)))
-    known = {_canonical(formula): value for formula, value in records}
-    missing = [formula for formula in formulas if _canonical(formula) not in known]
-    if missing:
-        raise CampaignFileError(f"{place}: truth.file has no value for {missing[:5]}; add them, or leave them out")
-    value = jnp.array([known[_canonical(formula)] for formula in formulas])
+        return emulated(formulas, _records(options, "file", place), bool(options.get("logarithmic", True)))
+    value = _column(options, "file", formulas, place)
     if kind == "table":
         return Replayed(value)
     if options.get("gap") not in GAPS:
         raise CampaignFileError(f"{place}: truth.gap={options.get('gap')!r}: use one of {sorted(GAPS)}")
     return WithGap(value, jnp.asarray(families(formulas)), GAPS[options["gap"]])
+
+
+def above_hull(
+    pool: Pool, options: Mapping[str, Any], place: str
+) -> tuple[Float[Array, " n"], Int[Array, " n"]] | None:
+    """Return what decides whether materials form, see `physics.experiment.gap.forms`; None where all of them do.
+
+    Options: ``above_hull`` (CSV with the columns formula and value, eV/atom above the hull), for ``kind = "gap"`` only:
+    what is stable at 0 K is not what can be made.
+
+    Raises:
+        CampaignFileError: the file lacks a candidate, or the truth is of another kind.
+    """
+    if "above_hull" not in options:
+        return None
+    if options.get("kind") != "gap":
+        raise CampaignFileError(f"{place}: truth.above_hull belongs to kind = 'gap'; remove it, or change the kind")
+    formulas = [pool.formula(name) for name in pool.ids]
+    return _column(options, "above_hull", formulas, place), jnp.asarray(families(formulas))
 
 
 def solid_solution(formulas: Sequence[str], place: str) -> SolidSolution:
@@ -90,6 +106,19 @@ def drawn(truth: AbstractTruth, seed: int) -> np.ndarray:
     return np.asarray(truth.draw(1, jax.random.key(seed))[0])
 
 
+def drawn_unmakable(pool: Pool, options: Mapping[str, Any], place: str, seed: int) -> frozenset[str]:
+    """Return the materials that do not form where the truth is that of a seed.
+
+    Raises:
+        CampaignFileError: see `above_hull`.
+    """
+    found = above_hull(pool, options, place)
+    if found is None:
+        return frozenset()
+    _, formed = forms(*found, jax.random.fold_in(jax.random.key(seed), 1))
+    return frozenset(np.asarray(pool.ids)[~np.asarray(formed)].tolist())
+
+
 def families(formulas: Sequence[str]) -> np.ndarray:
     """Return a family for each formula, counted from 0: by its most electronegative element."""
     from pymatgen.core import Element
@@ -98,16 +127,25 @@ def families(formulas: Sequence[str]) -> np.ndarray:
     return np.array([sorted(set(anions)).index(anion) for anion in anions])
 
 
-def _records(options: Mapping[str, Any], place: str) -> list[tuple[str, float]]:
-    path = Path(str(options.get("file", ""))).expanduser()
+def _column(options: Mapping[str, Any], key: str, formulas: Sequence[str], place: str) -> Float[Array, " n"]:
+    """Return the value that a file has for each formula."""
+    known = {_canonical(formula): value for formula, value in _records(options, key, place)}
+    missing = [formula for formula in formulas if _canonical(formula) not in known]
+    if missing:
+        raise CampaignFileError(f"{place}: truth.{key} has no value for {missing[:5]}; add them, or leave them out")
+    return jnp.array([known[_canonical(formula)] for formula in formulas])
+
+
+def _records(options: Mapping[str, Any], key: str, place: str) -> list[tuple[str, float]]:
+    path = Path(str(options.get(key, ""))).expanduser()
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [(row["formula"], float(row["value"])) for row in csv.DictReader(file)]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        text = f"truth.file={options.get('file')!r} cannot be read ({error}); give a CSV with formula and value"
+        text = f"truth.{key}={options.get(key)!r} cannot be read ({error}); give a CSV with formula and value"
         raise CampaignFileError(f"{place}: {text}") from error
     if not rows:
-        raise CampaignFileError(f"{place}: truth.file={options.get('file')!r} has no row")
+        raise CampaignFileError(f"{place}: truth.{key}={options.get(key)!r} has no row")
     return rows
 
 

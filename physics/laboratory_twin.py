@@ -19,8 +19,10 @@ from mfal.whatif.faults import Faults, no_faults
 from mfal.whatif.twin import AbstractTwin
 from mfal.whatif.world import Table
 from physics.experiment.failures import Failures, Misweighed
+from physics.experiment.gap import forms
 from physics.experiment.laboratory import Instrument
 from physics.experiment.truth import AbstractTruth
+from physics.laboratory_truth import above_hull
 from physics.simulated_laboratory import failures_of, instrument_of, line_of, nearest_lattices
 
 # What the line has besides, and the worlds have not.
@@ -59,6 +61,7 @@ def faults(fidelity: Fidelity, pool: Pool) -> Faults:
     need_package("pymatgen", "mlip")
     found, instrument, attempts = failures_of(fidelity), instrument_of(fidelity), line_of(fidelity).attempts
     easy, hard = _failing(found)
+    never = _never(fidelity, pool)
     index = {name: row for row, name in enumerate(pool.ids)}
     nearest = nearest_lattices(pool)
     shifts = _shifts(found)
@@ -71,12 +74,25 @@ def faults(fidelity: Fidelity, pool: Pool) -> Faults:
         mistaken_for=jnp.array([index[nearest[name]] for name in pool.ids]),
         shift_share=jnp.array([share for share, _ in shifts]),
         shift_sd=jnp.array([sd for _, sd in shifts]),
-        failure=jnp.asarray(easy**attempts),
-        hard_failure=jnp.asarray(hard**attempts),
+        failure=never + (1.0 - never) * easy**attempts,
+        hard_failure=never + (1.0 - never) * hard**attempts,
         hard_share=jnp.asarray(found.refused.share if found.refused else 0.0),
         **({"calibration_days": 7 * found.drift.recalibrated_every_weeks} if found.drift else {}),
-        said=_said(fidelity, found, instrument),
+        said=_said(fidelity, found, instrument, bool(jnp.any(never > 0.0))),
     )
+
+
+def _never(fidelity: Fidelity, pool: Pool) -> Float[Array, " n"]:
+    """Return the probability that a material does not form at all, over what chemical families may tolerate."""
+    found = above_hull(pool, fidelity.options.get("truth", {}), f"fidelity {fidelity.name!r}")
+    if found is None:
+        return jnp.zeros(len(pool))
+    keys = jax.random.split(jax.random.key(0), FAMILY_DRAWS)
+    return 1.0 - jnp.mean(jax.vmap(lambda key: forms(*found, key)[0])(keys), axis=0)
+
+
+# Of what each family tolerates; to a few percent.
+FAMILY_DRAWS = 256
 
 
 def _standards_sd(instrument: Instrument) -> float:
@@ -113,7 +129,7 @@ def _shifts(found: Failures) -> list[tuple[float, float]]:
     return shifts
 
 
-def _said(fidelity: Fidelity, found: Failures, instrument: Instrument) -> tuple[str, ...]:
+def _said(fidelity: Fidelity, found: Failures, instrument: Instrument, unmakable: bool) -> tuple[str, ...]:
     standards = f"{instrument.standards} standards a plate" if instrument.standards else "no standards"
     kinds: dict[str, Any] = {
         "batch": lambda kind: f"days off by {kind.sd:g} (standard deviation), with {standards}",
@@ -125,4 +141,6 @@ def _said(fidelity: Fidelity, found: Failures, instrument: Instrument) -> tuple[
         "refused": lambda kind: f"{kind.share:.0%} of the materials hard to make, drawn anew in every world",
     }
     said = [f"{fidelity.name}: {tell(kind)}" for name, tell in kinds.items() if (kind := getattr(found, name))]
+    if unmakable:
+        said.append(f"{fidelity.name}: materials above the hull that cannot be made, drawn anew in every world")
     return (*said, f"{fidelity.name}, {LEFT_OUT}") if said else ()

@@ -82,15 +82,17 @@ def simulated_laboratory(context: OracleContext) -> "SimulatedLaboratory":
         CampaignFileError: an option is unknown or has a wrong value.
         MissingExtraError: pymatgen is not installed.
     """
-    from physics.laboratory_truth import drawn, hidden_truth
+    from physics.laboratory_truth import drawn, drawn_unmakable, hidden_truth
 
     options, place = context.fidelity.options, _place(context.fidelity)
     refuse_unknown(options, OPTIONS, place)
     source = _table(options, "truth", place)
-    value = drawn(hidden_truth(context.pool, source, place), _whole(source, "seed", 0, place))
+    seed = _whole(source, "seed", 0, place)
+    value = drawn(hidden_truth(context.pool, source, place), seed)
+    truth = truth_of(context.pool, value, seed)
     laboratory = Laboratory(
         seed=_seed(_whole(options, "seed", 0, place), context.fidelity.name),
-        truth=truth_of(context.pool, value, _whole(source, "seed", 0, place)),
+        truth=dataclasses.replace(truth, unmakable=drawn_unmakable(context.pool, source, place, seed)),
         recipe=_recipes(context.pool, _table(options, "recipe", place), place),
         instrument=instrument_of(context.fidelity),
         line=line_of(context.fidelity),

@@ -40,7 +40,7 @@ class Faults(eqx.Module):
         mistaken_for: which, for each; None for any other one.
         shift_share: of the answers that are shifted, for each kind of mishap.
         shift_sd: by how much.
-        failure: probability that a query comes to nothing, of a material that can be made easily.
+        failure: probability that a query comes to nothing, of a material that can be made easily; of each, or of all.
         hard_failure: the same of one that is hard to make.
         hard_share: of the materials; which ones lies along a direction in the descriptors that every world draws.
         descriptors: standardised, of the pool.
@@ -55,8 +55,8 @@ class Faults(eqx.Module):
     mistaken_for: Int[Array, " n"] | None
     shift_share: Float[Array, " kinds"]
     shift_sd: Float[Array, " kinds"]
-    failure: Float[Array, ""]
-    hard_failure: Float[Array, ""]
+    failure: Float[Array, "*n"]
+    hard_failure: Float[Array, "*n"]
     hard_share: Float[Array, ""]
     descriptors: Float[Array, "n d"]
     calibration_days: int = eqx.field(static=True)

@@ -58,6 +58,7 @@ class Truth:
         value: property of every material as it would be without fault.
         mistaken_for: for each material the one that it is taken for where peaks overlap.
         rank: how easily each forms, from 0 (hardest) to 1.
+        unmakable: what does not form in any attempt.
         per_unreacted: shift of the property per unreacted share.
         per_impurity: shift of the property per share of mass lost or picked up.
     """
@@ -65,6 +66,7 @@ class Truth:
     value: Mapping[str, float]
     mistaken_for: Mapping[str, str] = field(default_factory=dict)
     rank: Mapping[str, float] = field(default_factory=dict)
+    unmakable: frozenset[str] = frozenset()
     per_unreacted: float = 0.0
     per_impurity: float = 0.0
 
@@ -122,6 +124,8 @@ class Laboratory:
         """Return whether a material forms in one of the attempts that it is given."""
         refused, rank = self.failures.refused, self.truth.rank.get(sample, 1.0)
         attempts = range(1, self.line.attempts + 1)
+        if sample in self.truth.unmakable:
+            return False
         return refused is None or not all(refused.happens(self.seed, rank, sample, one) for one in attempts)
 
     def _passes(self, sample: str, attempt: int, station: str, run: int) -> bool:
@@ -138,7 +142,8 @@ class Laboratory:
             and abs(self._weighing_error(sample, attempt)) > (found.misweighed.tolerance)
         ):
             return f"mass off by {100 * self._weighing_error(sample, attempt):+.2f} %"
-        if station == FURNACE and found.refused and found.refused.happens(self.seed, rank, sample, attempt):
+        refused = found.refused and found.refused.happens(self.seed, rank, sample, attempt)
+        if station == FURNACE and (refused or sample in self.truth.unmakable):
             return "no single phase"
         return None
 

@@ -121,9 +121,21 @@ def laboratory(**options):
 def test_the_faults_are_those_of_the_campaign_file():
     found = faults(*laboratory())
     assert float(found.batch_sd) == 8.0 and float(found.standards_sd) == 3.0
-    assert float(found.failure) == pytest.approx((1 - 0.9**3) ** 2)
-    assert float(found.hard_failure) == pytest.approx((1 - 0.5 * 0.9**3) ** 2)
+    np.testing.assert_allclose(found.failure, (1 - 0.9**3) ** 2)
+    np.testing.assert_allclose(found.hard_failure, (1 - 0.5 * 0.9**3) ** 2)
     assert any("days off by 8" in said for said in found.said)
+
+
+def test_what_may_not_form_fails_more_often_the_further_above_the_hull(tmp_path):
+    _, pool = laboratory()
+    above = np.linspace(0.0, 0.2, len(pool))
+    rows = [f"{name},{value}" for name, value in zip(pool.ids, above, strict=True)]
+    (tmp_path / "hull.csv").write_text("\n".join(["formula,value", *rows]))
+    truth = {"kind": "gap", "above_hull": str(tmp_path / "hull.csv")}
+    found = faults(*laboratory(truth=truth, failures={}))
+    assert (np.diff(np.asarray(found.failure)) > 0.0).all()
+    assert float(found.failure[0]) < 0.1 and float(found.failure[-1]) > 0.95
+    assert any("above the hull" in said for said in found.said)
 
 
 def test_neither_seeds_nor_the_hidden_truth_reach_the_worlds(monkeypatch):

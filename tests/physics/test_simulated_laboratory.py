@@ -289,6 +289,33 @@ def test_truths_from_a_file(tmp_path, kind):
             oracle_in(tmp_path, truth={"kind": kind, "file": str(tmp_path / "truth.csv"), **extra})
 
 
+def test_what_lies_far_above_the_hull_cannot_be_made(tmp_path):
+    """Half of the materials lie 300 meV/atom above it, which nobody makes; nothing of them is a hit."""
+    pool = alloy_grid({"elements": ["Ni", "Co", "Cr"], "parts": 5})
+    for file, column in (
+        ("truth.csv", [100.0] * len(pool)),
+        ("hull.csv", [0.3 * (row % 2) for row in range(len(pool))]),
+    ):
+        rows = [f"{name},{value}" for name, value in zip(pool.ids, column, strict=True)]
+        (tmp_path / file).write_text("\n".join(["formula,value", *rows]))
+    truth = {
+        "kind": "gap",
+        "gap": "lattice",
+        "file": str(tmp_path / "truth.csv"),
+        "above_hull": str(tmp_path / "hull.csv"),
+    }
+    oracle = oracle_in(tmp_path, truth=truth, failures={})
+    stable, unstable = set(pool.ids[::2]), pool.ids[1]
+    assert set(oracle.hidden_truth()) <= stable
+    assert len(oracle.hidden_truth()) > 0.8 * len(stable)
+    oracle.submit(ask(unstable))
+    oracle.advance(1e4)
+    (answer,) = oracle.collect()
+    assert answer.failure == "furnace: no single phase, attempt 2" and answer.price_eur == 300.0
+    with pytest.raises(CampaignFileError, match="belongs to kind = 'gap'"):
+        oracle_in(tmp_path, truth={**truth, "kind": "table"})
+
+
 def test_the_grid_has_every_alloy_once():
     pool = alloy_grid({"elements": ["Ni", "Co", "Cr"], "parts": 4})
     assert len(pool) == 12 and len(set(pool.ids)) == 12
