@@ -40,7 +40,8 @@ class Faults(eqx.Module):
         mistaken_for: which, for each; None for any other one.
         shift_share: of the answers that are shifted, for each kind of mishap.
         shift_sd: by how much.
-        failure: probability that a query comes to nothing, of a material that can be made easily; of each, or of all.
+        failure: probability that a query comes to nothing, of a material that can be made easily: of each, or of all;
+            None where queries fail as often as they have so far.
         hard_failure: the same of one that is hard to make.
         hard_share: of the materials; which ones lies along a direction in the descriptors that every world draws.
         descriptors: standardised, of the pool.
@@ -55,7 +56,7 @@ class Faults(eqx.Module):
     mistaken_for: Int[Array, " n"] | None
     shift_share: Float[Array, " kinds"]
     shift_sd: Float[Array, " kinds"]
-    failure: Float[Array, "*n"]
+    failure: Float[Array, "*n"] | None
     hard_failure: Float[Array, "*n"]
     hard_share: Float[Array, ""]
     descriptors: Float[Array, "n d"]
@@ -111,7 +112,7 @@ def no_faults(pool: Pool, **changes) -> Faults:
     zero, none = jnp.zeros(()), jnp.zeros(0)
     fields = {
         "batch_sd": zero, "drift_sd_per_root_week": zero, "standards_sd": jnp.asarray(jnp.inf), "mistaken_share": zero,
-        "mistaken_for": None, "shift_share": none, "shift_sd": none, "failure": zero, "hard_failure": zero,
+        "mistaken_for": None, "shift_share": none, "shift_sd": none, "failure": None, "hard_failure": zero,
         "hard_share": zero, "descriptors": jnp.asarray(pool.features), "calibration_days": DAYS, "said": (),
     }  # fmt: skip
     return Faults(**{**fields, **changes})
@@ -123,7 +124,7 @@ def befallen(faults: Faults, world: Table, level: int, state: State, key: PRNGKe
     observed, mean = state.dataset.observed[:, level], world.mean[:, level]
     wrong = _mistaken(faults, mean, of_mistakes) + _shift(faults, mean.shape[0], of_shifts)
     value = jnp.where(observed, world.value[:, level], world.value[:, level] + wrong)
-    failed = _failed(faults, of_failures) | (state.dataset.status[:, level] == FAILED)
+    failed = _failed(faults, world.failed[:, level], of_failures) | (state.dataset.status[:, level] == FAILED)
     days = jnp.zeros((DAYS, world.value.shape[1])) if world.by_day is None else world.by_day
     return Table(
         world.value.at[:, level].set(value),
@@ -163,7 +164,9 @@ def _shift(faults: Faults, size: int, key: PRNGKeyArray) -> Float[Array, " n"]:
     return jnp.sum(jnp.where(happens, faults.shift_sd * jax.random.normal(of_size, shape), 0.0), axis=1)
 
 
-def _failed(faults: Faults, key: PRNGKeyArray) -> Bool[Array, " n"]:
+def _failed(faults: Faults, before: Bool[Array, " n"], key: PRNGKeyArray) -> Bool[Array, " n"]:
+    if faults.failure is None:
+        return before
     of_direction, of_luck = jax.random.split(key)
     size, columns = faults.descriptors.shape
     along = faults.descriptors @ jax.random.normal(of_direction, (columns,))

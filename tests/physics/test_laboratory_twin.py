@@ -9,7 +9,7 @@ from scipy.stats import kstest
 
 from mfal.acquisition.improvement import ExpectedImprovement
 from mfal.campaign.policy import Policy, initial_state
-from mfal.dataset import empty_dataset
+from mfal.dataset import FAILED, OBSERVED, empty_dataset
 from mfal.fidelity import Fidelity
 from mfal.surrogate.recursive import recursive_surrogate
 from mfal.whatif.faults import DAYS, FaultyTwin, declared, no_faults
@@ -40,11 +40,12 @@ STATE = initial_state(
 )
 
 
-def drawn(count, **changes):
-    """Return worlds around the known truth in which the faults happen that are given."""
+def drawn(count, state=STATE, **changes):
+    """Return worlds around the known truth in which the faults happen that are given; nothing else fails."""
+    changes = {"failure": 0.0, **changes}
     arrays = {key: value if isinstance(value, int) else jnp.asarray(value) for key, value in changes.items()}
     twin = FaultyTwin(LaboratoryTwin(Replayed(TRUTH), jnp.zeros((N, 1))), (no_faults(POOL, **arrays),))
-    return eqx.filter_jit(twin.draw)(POLICY, STATE, count, jax.random.key(1))
+    return eqx.filter_jit(twin.draw)(POLICY, state, count, jax.random.key(1))
 
 
 def first(world):
@@ -101,6 +102,14 @@ def test_without_a_statement_mistakes_are_about_any_other_candidate():
     assert counts[0] == 0 and counts[1:].min() > 40
 
 
+def test_answers_in_hand_stand_and_what_failed_stays_failed():
+    status = STATE.dataset.status.at[0, 0].set(OBSERVED).at[1, 0].set(FAILED)
+    state = eqx.tree_at(lambda s: (s.dataset.status, s.dataset.value), STATE, (status, jnp.full((N, 1), 7.0)))
+    world = drawn(50, state, mistaken_share=1.0, shift_share=[1.0], shift_sd=[1.0], failure=1.0)
+    assert (np.asarray(world.value[:, 0, 0]) == 7.0).all() and not np.asarray(world.failed[:, 0, 0]).any()
+    assert np.asarray(drawn(50, state).failed[:, 1, 0]).all()
+
+
 def test_shifts_are_as_wide_as_stated():
     off = (
         np.asarray(drawn(2000, shift_share=[1.0, 1.0], shift_sd=[3.0, 4.0]).value[:, :, 0]) - np.asarray(TRUTH)
@@ -151,7 +160,12 @@ def test_neither_seeds_nor_the_hidden_truth_reach_the_worlds(monkeypatch):
 def test_a_laboratory_of_people_is_as_mistaken_as_the_group_says():
     people = Fidelity("hardness", "laboratory", 300.0, 48.0, 3, 6.0, mistaken_share=0.1)
     found = declared(people, POOL)
-    assert found is not None and float(found.mistaken_share) == 0.1 and "10% of the answers" in found.said[0]
+    assert (
+        found is not None
+        and found.failure is None
+        and float(found.mistaken_share) == 0.1
+        and "10% of the answers" in found.said[0]
+    )
     assert declared(Fidelity("cheap", "laboratory", 1.0, 1.0, 1, 0.0), POOL) is None
 
 
