@@ -2,12 +2,15 @@
 
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mfal.campaign.config import CampaignConfig, load
+from mfal.campaign.goal import goal
+from mfal.campaign.history import Progress
 from mfal.campaign.loop import Campaign
 from mfal.campaign.record import recorded_observations
 from mfal.ledger.store import read_events
@@ -32,6 +35,7 @@ class Books:
         ledger_cents: paid by the ledger.
         laboratory_cents: the sum of all steps in the laboratory's own book.
         misses_hv: by which the material recommended is softer than the hardest that can be made.
+        hits: of the best materials that can be made, how many were measured.
     """
 
     weeks: float
@@ -40,6 +44,7 @@ class Books:
     ledger_cents: int
     laboratory_cents: int
     misses_hv: float
+    hits: int
 
 
 def measure_ten_weeks(smoke: bool) -> dict[str, Any]:
@@ -60,6 +65,7 @@ def measure_ten_weeks(smoke: bool) -> dict[str, Any]:
     }
 
 
+@cache
 def ten_weeks(seed: int, fast: bool) -> Books:
     """Run the example with another truth and other mishaps for every seed."""
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +87,12 @@ def ten_weeks(seed: int, fast: bool) -> Books:
             ledger_cents=sum(round(100 * one.price_eur) for one in paid),
             laboratory_cents=again.paid_cents(),
             misses_hv=_misses(campaign, oracle),
+            hits=len(set(goal(campaign.config).hits(oracle.hidden_truth())) & _measured(progress)),
         )
+
+
+def _measured(progress: Progress) -> set[str]:
+    return {one.candidate for one in progress.observations if one.value is not None}
 
 
 def _example(seed: int, fast: bool) -> CampaignConfig:

@@ -40,12 +40,26 @@ STATE = initial_state(
 )
 
 
-def drawn(count, state=STATE, **changes):
-    """Return worlds around the known truth in which the faults happen that are given; nothing else fails."""
-    changes = {"failure": 0.0, **changes}
-    arrays = {key: value if isinstance(value, int) else jnp.asarray(value) for key, value in changes.items()}
-    twin = FaultyTwin(LaboratoryTwin(Replayed(TRUTH), jnp.zeros((N, 1))), (no_faults(POOL, **arrays),))
-    return eqx.filter_jit(twin.draw)(POLICY, state, count, jax.random.key(1))
+COUNT = 3000
+
+
+@eqx.filter_jit
+def draw(faults, state):
+    twin = FaultyTwin(LaboratoryTwin(Replayed(TRUTH), jnp.zeros((N, 1))), (faults,))
+    return twin.draw(POLICY, state, COUNT, jax.random.key(1))
+
+
+def drawn(state=STATE, **changes):
+    """Return worlds around the known truth in which the faults happen that are given; compiled once for all tests."""
+    blank = {
+        "batch_sd": 0.0, "drift_sd_per_root_week": 0.0, "standards_sd": np.inf, "mistaken_share": 0.0,
+        "hard_failure": 0.0, "hard_share": 0.0, "failure": 0.0, "mistaken_for": (np.arange(N) + 1) % N,
+        "shift_share": [0.0, 0.0], "shift_sd": [0.0, 0.0],
+    }  # fmt: skip
+    arrays = {
+        key: None if value is None else jnp.asarray(np.asarray(value)) for key, value in {**blank, **changes}.items()
+    }
+    return draw(no_faults(POOL, **arrays, calibration_days=28), state)
 
 
 def first(world):
@@ -53,7 +67,7 @@ def first(world):
 
 
 def test_without_faults_the_world_is_the_truth():
-    world = first(drawn(1))
+    world = first(drawn())
     value, failed = world.answer(jnp.arange(N), jnp.zeros(N, int), jnp.asarray(100.0))
     np.testing.assert_array_equal(value, TRUTH)
     assert not failed.any()
@@ -69,24 +83,24 @@ def test_days_move_the_laboratory_alone():
 
 
 def test_a_calibration_sets_the_instrument_right():
-    by_day = np.asarray(drawn(4000, drift_sd_per_root_week=2.0, calibration_days=28).by_day)[:, :, 0]
+    by_day = np.asarray(drawn(drift_sd_per_root_week=2.0).by_day)[:, :, 0]
     assert by_day.shape[1] == DAYS and not by_day[:, [0, 28, 56]].any()
     assert kstest(by_day[:, 14] / (2.0 * 2**0.5), "norm").pvalue > 1e-3
     assert kstest(by_day[:, 35] / 2.0, "norm").pvalue > 1e-3
-    batches = np.asarray(drawn(2000, batch_sd=3.0).by_day)[:, :, 0]
+    batches = np.asarray(drawn(batch_sd=3.0).by_day)[:, :, 0]
     assert kstest(batches[:, 5] / 3.0, "norm").pvalue > 1e-3
 
 
 def test_standards_leave_the_error_of_the_best_linear_estimate():
     """Of variances 9 and 4 remains 1 / (1/9 + 1/4); none without standards that err."""
-    left = np.asarray(drawn(4000, batch_sd=3.0, standards_sd=2.0).by_day)[:, 3, 0]
+    left = np.asarray(drawn(batch_sd=3.0, standards_sd=2.0).by_day)[:, 3, 0]
     assert kstest(left / (36.0 / 13.0) ** 0.5, "norm").pvalue > 1e-3
-    assert np.abs(np.asarray(drawn(100, batch_sd=3.0, standards_sd=0.0).by_day)).max() < 1e-6
+    assert np.abs(np.asarray(drawn(batch_sd=3.0, standards_sd=0.0).by_day)).max() < 1e-6
 
 
 def test_mistakes_and_failures_are_as_frequent_as_stated():
     other = (np.arange(N) + 1) % N
-    world = drawn(3000, mistaken_share=0.2, mistaken_for=other, failure=0.1, hard_failure=0.7, hard_share=0.5)
+    world = drawn(mistaken_share=0.2, failure=0.1, hard_failure=0.7, hard_share=0.5)
     value, failed = np.asarray(world.value[:, :, 0]), np.asarray(world.failed[:, :, 0])
     wrong = value != np.asarray(TRUTH)
     assert abs(wrong.mean() - 0.2) < 4 * (0.16 / wrong.size) ** 0.5
@@ -96,7 +110,7 @@ def test_mistakes_and_failures_are_as_frequent_as_stated():
 
 
 def test_without_a_statement_mistakes_are_about_any_other_candidate():
-    world = drawn(2000, mistaken_share=1.0)
+    world = drawn(mistaken_share=1.0, mistaken_for=None)
     value = np.asarray(world.value[:, 0, 0])
     counts = np.array([np.isclose(value, one).sum() for one in np.asarray(TRUTH)])
     assert counts[0] == 0 and counts[1:].min() > 40
@@ -104,18 +118,18 @@ def test_without_a_statement_mistakes_are_about_any_other_candidate():
 
 def test_answers_in_hand_stand_and_what_failed_stays_failed():
     status = STATE.dataset.status.at[0, 0].set(OBSERVED).at[1, 0].set(FAILED)
-    state = eqx.tree_at(lambda s: (s.dataset.status, s.dataset.value), STATE, (status, jnp.full((N, 1), 7.0)))
-    world = drawn(50, state, mistaken_share=1.0, shift_share=[1.0], shift_sd=[1.0], failure=1.0)
+    state = eqx.tree_at(
+        lambda s: (s.dataset.status, s.dataset.value), STATE, (status, jnp.asarray(np.full((N, 1), 7.0)))
+    )
+    world = drawn(state, mistaken_share=1.0, shift_share=[1.0, 0.0], shift_sd=[1.0, 0.0], failure=1.0)
     assert (np.asarray(world.value[:, 0, 0]) == 7.0).all() and not np.asarray(world.failed[:, 0, 0]).any()
-    assert np.asarray(drawn(50, state).failed[:, 1, 0]).all()
+    assert np.asarray(drawn(state).failed[:, 1, 0]).all()
 
 
 def test_shifts_are_as_wide_as_stated():
-    off = (
-        np.asarray(drawn(2000, shift_share=[1.0, 1.0], shift_sd=[3.0, 4.0]).value[:, :, 0]) - np.asarray(TRUTH)
-    ) / 5.0
+    off = (np.asarray(drawn(shift_share=[1.0, 1.0], shift_sd=[3.0, 4.0]).value[:, :, 0]) - np.asarray(TRUTH)) / 5.0
     assert kstest(off[:, 0], "norm").pvalue > 1e-3
-    rare = np.asarray(drawn(2000, shift_share=[0.1], shift_sd=[3.0]).value[:, :, 0]) != np.asarray(TRUTH)
+    rare = np.asarray(drawn(shift_share=[0.1, 0.0], shift_sd=[3.0, 0.0]).value[:, :, 0]) != np.asarray(TRUTH)
     assert abs(rare.mean() - 0.1) < 4 * (0.09 / rare.size) ** 0.5
 
 
@@ -172,7 +186,7 @@ def test_a_laboratory_of_people_is_as_mistaken_as_the_group_says():
 def test_campaigns_run_in_these_worlds_traced():
     """Four campaigns side by side; every measured value is the truth plus the offset of one day."""
     start = prepared(POLICY, first_moment(POLICY, STATE), 4, frozen=True)
-    worlds = drawn(4, batch_sd=0.05, failure=0.2)
+    worlds = jax.tree.map(lambda leaf: leaf[:4], drawn(batch_sd=0.05, failure=0.2))
     aim = Aim(jnp.sort(TRUTH)[3] > TRUTH, TRUTH)
     keys = jax.random.split(jax.random.key(0), 4)
     run = eqx.filter_jit(jax.vmap(lambda world, key: simulate(POLICY, start, world, aim, key, 4)))
