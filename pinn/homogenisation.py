@@ -37,7 +37,7 @@ from pinn.pixel_noise import pixel_noise
 Backend = Literal["solver", "field"]
 _BACKENDS = {"solver": maximise, "field": maximise_field}
 # A noise that the residuals contradict by less is left as it is.
-_NOISE_AGREES = 1.05
+_NOISE_AGREES = 1.1
 # Loads differ in kind where the spread of their mean strains exceeds that of their noise by far.
 _INDEPENDENT = 0.05
 

@@ -17,12 +17,12 @@ import jax
 import numpy as np
 import scipy.sparse
 from jaxtyping import Float
-from scipy.sparse.linalg import SuperLU, splu
+from scipy.sparse.linalg import SuperLU
 
 from physics.elasticity.finite_elements import Mesh, cell_integrals
-from pinn.errors import NotIdentifiedError
 from pinn.homogenisation_data import EdgeForce, GrainFields, Load, affine_part
 from pinn.homogenisation_model import GrainModel
+from pinn.homogenisation_saddle import SaddlePoint, factorised, saddle_point
 
 # Variance of what was not seen, about the affine field: that of the displacements themselves, many times over.
 _UNSEEN = 1e4
@@ -127,22 +127,46 @@ class Equilibrium:
 
     def profile(self, parameters: Float[np.ndarray, " p"]) -> Profile:
         """Return objective, gradient and curvature with the displacements at their best (variable projection)."""
-        matrix = self.assembled(parameters)
-        slopes = self.slopes(parameters)
+        matrix, slopes = self.assembled(parameters), self.slopes(parameters)
         precision = self.model.prior_precision
-        objective = 0.5 * float(precision @ parameters**2)
-        gradient, curvature = precision * parameters, np.diag(precision)
-        states = []
-        for observed in self.observed:
-            factor = _factorised(observed.weights, self.constraint(observed, matrix))
-            state, multiplier = _solved(factor, observed.weights * observed.values)
-            change = self.sensitivity(observed, state, slopes)
-            pull = factor.solve(np.concatenate([np.zeros((len(state), change.shape[1])), -change]))[len(state) :]
-            objective += 0.5 * float(observed.weights @ (state - observed.values) ** 2)
-            gradient = gradient + change.T @ multiplier
-            curvature = curvature + change.T @ pull
-            states.append(state)
-        return Profile(objective, gradient, 0.5 * (curvature + curvature.T), tuple(states))
+        prior = Profile(0.5 * float(precision @ parameters**2), precision * parameters, np.diag(precision), ())
+        factors: dict[bytes, SuperLU] = {}
+        every = [prior, *(self._share(observed, matrix, slopes, factors) for observed in self.observed)]
+        return Profile(
+            sum(one.objective for one in every),
+            np.sum([one.gradient for one in every], axis=0),
+            np.sum([one.curvature for one in every], axis=0),
+            tuple(state for one in every for state in one.states),
+        )
+
+    def _share(
+        self,
+        observed: Observed,
+        matrix: scipy.sparse.csr_array,
+        slopes: Float[np.ndarray, "grains m m p"],
+        factors: dict[bytes, SuperLU],
+    ) -> Profile:
+        """Return what one load adds."""
+        system = self._system(observed, matrix, factors)
+        state, multipliers = _best(observed, system)
+        change = self.sensitivity(observed, state, slopes)
+        inner = observed.equations - observed.forces
+        none = np.zeros((self.mesh.unknowns, change.shape[1]))
+        curvature = change.T @ system.solve(none, -change[:inner], -change[inner:])[1]
+        objective = 0.5 * float(observed.weights @ (state - observed.values) ** 2)
+        return Profile(objective, change.T @ multipliers, 0.5 * (curvature + curvature.T), (state,))
+
+    def _system(self, observed: Observed, matrix: scipy.sparse.csr_array, factors: dict[bytes, SuperLU]) -> SaddlePoint:
+        """Return the equations of one load; loads that miss the same points share the factors."""
+        nodal, inner = self.mesh.unknowns, observed.equations - observed.forces
+        key = observed.weights[:nodal].tobytes()
+        if key not in factors:
+            factors[key] = factorised(
+                observed.weights[:nodal], scipy.sparse.csr_array(observed.balance[:inner] @ matrix)
+            )
+        # The matrix is symmetric: what sums its rows to a force is what a force of one does to its columns.
+        pulls = matrix @ observed.balance[inner:].toarray().T
+        return saddle_point(factors[key], pulls, 1.0 / observed.weights[nodal:])
 
     @cached_property
     def _stiffness(self):
@@ -162,7 +186,7 @@ class Equilibrium:
         unit = self.noise_sd / self.fields.spacing
         displacement = load.displacement / self.fields.spacing
         seen, affine = np.isfinite(displacement), affine_part(displacement)[0]
-        fluctuation = np.nanstd(displacement - affine)
+        fluctuation = max(float(np.nanstd(displacement - affine)), unit)
         values = np.moveaxis(np.where(seen, displacement, affine), 0, -1).ravel() / unit
         weights = np.where(seen, 1.0, (unit / fluctuation) ** 2 / _UNSEEN)
         # With cells of edge h and displacements in h, forces are in stiffness times h in the plane, h^2 in space.
@@ -195,19 +219,11 @@ class Equilibrium:
         return weights.ravel()
 
 
-def _factorised(weights: Float[np.ndarray, " z"], constraint: scipy.sparse.csr_array) -> SuperLU:
-    both = [[scipy.sparse.diags_array(weights), constraint.T], [constraint, None]]
-    try:
-        return splu(scipy.sparse.block_array(both).tocsc())
-    except RuntimeError as error:
-        raise NotIdentifiedError(
-            "the stiffness of a grain ran to zero: the loads do not hold it, or the grain map is of another window; "
-            "add loads, or let grains of one material share a phase"
-        ) from error
-
-
-def _solved(
-    factor: SuperLU, pulled: Float[np.ndarray, " z"]
-) -> tuple[Float[np.ndarray, " z"], Float[np.ndarray, " equations"]]:
-    found = factor.solve(np.concatenate([pulled, np.zeros(factor.shape[0] - len(pulled))]))
-    return found[: len(pulled)], found[len(pulled) :]
+def _best(observed: Observed, system: SaddlePoint) -> tuple[Float[np.ndarray, " z"], Float[np.ndarray, " equations"]]:
+    """Return the state in equilibrium nearest to the data, and the multipliers of its equations."""
+    nodal = len(observed.values) - observed.forces
+    pulled = (observed.weights * observed.values)[:nodal, None]
+    still = np.zeros((observed.equations - observed.forces, 1))
+    moved, multipliers = system.solve(pulled, still, observed.values[nodal:, None])
+    forces = observed.values[nodal:] + multipliers[len(still) :, 0] / observed.weights[nodal:]
+    return np.concatenate([moved[:, 0], forces]), multipliers[:, 0]
