@@ -64,7 +64,7 @@ def fit_stiffness(
     began = time.perf_counter()
     _check_together(fields, model)
     equilibrium, maximum = _fit(fields, model, backend, progress)
-    read = reading(equilibrium, maximum.parameters, maximum.profile.curvature)
+    read = reading(equilibrium, maximum.parameters, maximum.profile)
     ratios, covariance, open_ratios = _ratios(read)
     scale = read.scale() if fields.has_force else None
     stiffness = equilibrium.stiffness(maximum.parameters)

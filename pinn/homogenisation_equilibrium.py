@@ -59,12 +59,14 @@ class Profile:
         gradient: of it in the free numbers.
         curvature: Gauss-Newton's, displacements eliminated: Fisher's information where the stiffness is the true one.
         states: displacements and forces of each load, in units of the noise.
+        responses: what nodal forces left over do to the gradient, for each load, shape (unknowns, p).
     """
 
     objective: float
     gradient: np.ndarray
     curvature: np.ndarray
     states: tuple[np.ndarray, ...]
+    responses: tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class Equilibrium:
         """Return objective, gradient and curvature with the displacements at their best (variable projection)."""
         matrix, slopes = self.assembled(parameters), self.slopes(parameters)
         precision = self.model.prior_precision
-        prior = Profile(0.5 * float(precision @ parameters**2), precision * parameters, np.diag(precision), ())
+        prior = Profile(0.5 * float(precision @ parameters**2), precision * parameters, np.diag(precision), (), ())
         factors: dict[bytes, SuperLU] = {}
         every = [prior, *(self._share(observed, matrix, slopes, factors) for observed in self.observed)]
         return Profile(
@@ -137,6 +139,7 @@ class Equilibrium:
             np.sum([one.gradient for one in every], axis=0),
             np.sum([one.curvature for one in every], axis=0),
             tuple(state for one in every for state in one.states),
+            tuple(response for one in every for response in one.responses),
         )
 
     def _share(
@@ -152,9 +155,12 @@ class Equilibrium:
         change = self.sensitivity(observed, state, slopes)
         inner = observed.equations - observed.forces
         none = np.zeros((self.mesh.unknowns, change.shape[1]))
-        curvature = change.T @ system.solve(none, -change[:inner], -change[inner:])[1]
+        pull = system.solve(none, -change[:inner], -change[inner:])[1]
+        curvature = change.T @ pull
         objective = 0.5 * float(observed.weights @ (state - observed.values) ** 2)
-        return Profile(objective, change.T @ multipliers, 0.5 * (curvature + curvature.T), (state,))
+        return Profile(
+            objective, change.T @ multipliers, 0.5 * (curvature + curvature.T), (state,), (observed.balance.T @ pull,)
+        )
 
     def _system(self, observed: Observed, matrix: scipy.sparse.csr_array, factors: dict[bytes, SuperLU]) -> SaddlePoint:
         """Return the equations of one load; loads that miss the same points share the factors."""

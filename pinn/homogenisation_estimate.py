@@ -11,7 +11,8 @@ from jaxtyping import Array, Float
 from physics.elasticity.tensor import to_voigt
 from pinn.estimate import Check, Quantity
 from pinn.homogenisation_data import GrainFields
-from pinn.homogenisation_equilibrium import Equilibrium
+from pinn.homogenisation_equilibrium import Equilibrium, Profile
+from pinn.homogenisation_resolution import straddling_scatter
 
 # Below this share of the largest eigenvalue of the scaled information, data say nothing of a direction.
 NOTHING_KNOWN = 1e-9
@@ -138,19 +139,20 @@ class Reading:
         return jnp.log(jnp.mean(jnp.diagonal(jnp.tensordot(fractions, stiffness, 1))))
 
 
-def reading(
-    equilibrium: Equilibrium, parameters: Float[np.ndarray, " p"], information: Float[np.ndarray, "p p"]
-) -> Reading:
-    """Return how to read a maximum: the information inverted where there is any."""
+def reading(equilibrium: Equilibrium, parameters: Float[np.ndarray, " p"], profile: Profile) -> Reading:
+    """Return how to read a maximum: the information inverted where there is any, and what straddling cells add."""
+    information = profile.curvature
     size = np.sqrt(np.diag(information))
     size = np.where(size > 0.0, size, 1.0)
     values, vectors = np.linalg.eigh(information / np.outer(size, size))
     known = values > NOTHING_KNOWN * values[-1]
     spread = vectors[:, known] / size[:, None]
+    inverse = (spread / values[known]) @ spread.T
+    scatter = straddling_scatter(equilibrium, equilibrium.stiffness(parameters), profile)
     return Reading(
         equilibrium,
         parameters,
-        (spread / values[known]) @ spread.T,
+        inverse + inverse @ scatter @ inverse,
         np.linalg.qr(vectors[:, ~known] / size[:, None])[0],
         np.where(known, 1.0, 0.0) * values,
     )
