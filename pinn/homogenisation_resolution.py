@@ -1,8 +1,9 @@
 """What cells that straddle a boundary add to the error of a stiffness.
 
-A grain map gives each cell to one grain. Along a boundary up to half of a cell belongs to the other grain, unknown how
-much: for a share that is uniform between none and a half, the stiffness of the cell is off by its difference between
-the two grains times a factor of mean square 1/12. Cells are taken as independent; no fit sees finer than they are.
+A grain map gives each cell to the grain that has most of it. Where a boundary crosses a row of cells, one cell holds up
+to a half of the grain beside, a share uniform between none and a half, of mean square 1/12: the cell on this side of
+the boundary of the map or the one on the other side, equally often. The stiffness of each is off by its share times the
+difference of the two grains. Cells are taken as independent.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from physics.elasticity.finite_elements import cell_integrals
 from pinn.homogenisation_equilibrium import Equilibrium, Profile
 
-MEAN_SQUARE_SHARE = 1.0 / 12.0
+MEAN_SQUARE_SHARE = 1.0 / 24.0
 
 
 def straddling_scatter(
