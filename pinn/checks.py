@@ -44,14 +44,10 @@ def _white(problem: Problem, told: Information, seen: np.ndarray) -> Check:
         known, residual = known[1:], residual[1:]
     correlations = [_neighbours(residual, known, axis) for axis in range(residual.ndim)]
     largest = max((abs(value) / limit for value, limit in correlations), default=0.0)
-    reason = (
-        "neighbouring residuals are independent"
-        if largest < 1
-        else (
-            "neighbouring residuals are correlated: the model or the camera leaves something out, intervals are too narrow"
-        )
-    )
-    return Check("white residuals", largest < 1, float(largest), 1.0, reason)
+    reason = "neighbouring residuals are independent"
+    if largest >= 1:
+        reason = "neighbouring residuals are correlated: the model or the camera leaves something out"
+    return Check("white residuals", bool(largest < 1), float(largest), 1.0, reason)
 
 
 def _neighbours(residual: np.ndarray, known: np.ndarray, axis: int) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pinn.normal import Normal, Point, conjugate_gradients, dense, normal
 from pinn.problem import Problem, Unknowns
 
-TOLERANCE, MOST_ITERATIONS = 1e-3, 400
+TOLERANCE, MOST_ITERATIONS = 1e-4, 400
 PROBES = 2  # of the trace; a field of thousands of pixels averages by itself
 
 

@@ -93,7 +93,7 @@ def normal(problem: Problem, unknowns: Unknowns) -> Normal:
         gradient,
         product,
         columns @ columns.T + jnp.diag(precision.scalars),
-        precision.initial + _first_frame_weight(problem, unknowns),
+        precision.initial + _pixel_weight(problem, unknowns),
     )
 
 
@@ -134,8 +134,8 @@ def _residual(problem: Problem, unknowns: Unknowns) -> Float[Array, "times *pixe
     return problem.known * (seen - problem.measured) * jnp.exp(-unknowns.log_noise)
 
 
-def _first_frame_weight(problem: Problem, unknowns: Unknowns) -> Float[Array, "*grid"]:
-    weight = problem.known[0] * (unknowns.gain * jnp.exp(-unknowns.log_noise)) ** 2
+def _pixel_weight(problem: Problem, unknowns: Unknowns) -> Float[Array, "*grid"]:
+    weight = problem.known.max(axis=0) * (unknowns.gain * jnp.exp(-unknowns.log_noise)) ** 2
     ends = [
         (c, big - c - small) for c, big, small in zip(problem.corner, problem.grid.shape, weight.shape, strict=True)
     ]
