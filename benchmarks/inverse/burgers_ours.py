@@ -1,0 +1,66 @@
+"""Burgers' inverse problem by our PINN: Levenberg-Marquardt with a growing penalty of the equation."""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from benchmarks.inverse.burgers_data import Samples
+from benchmarks.inverse.burgers_peers import STARTS
+from benchmarks.inverse.trajectory import Trajectory
+from pinn.continuation import Box, Plan, continued
+from pinn.envelope import Free
+from pinn.features import BoxFeatures
+from pinn.least_squares import term
+from pinn.network import NetworkField, perceptron_field
+from pinn.residuals import first, second
+from pinn.train import Schedule
+
+HIDDEN = (24, 24, 24)
+PLAN = Plan(Schedule(300, 1e-2, 512), (0.01, 0.01, 0.03, 0.1, 0.1, 0.1, 0.1, 0.1), 15, 3000)
+# A first guess: what pretraining leaves over, or so.
+FIRST_NOISE = 1e-2
+
+
+@final
+class Velocity(eqx.Module):
+    """The residuals of data and equation; unknowns are speed, logarithm of viscosity, then weights."""
+
+    field: NetworkField
+
+    def at(self, unknowns: Float[Array, " unknowns"], point: Float[Array, " 2"]) -> Float[Array, ""]:
+        """Return the velocity at time and place."""
+        return self.field(unknowns[2:], point)[0]
+
+    def misfit(self, unknowns: Float[Array, " unknowns"], datum: Float[Array, " 3"]) -> Float[Array, ""]:
+        """Return velocity minus datum; a datum is time, place, value."""
+        return self.at(unknowns, datum[:2]) - datum[2]
+
+    def residual(self, unknowns: Float[Array, " unknowns"], point: Float[Array, " 2"]) -> Float[Array, ""]:
+        """Return u_t + speed u u_x - viscosity u_xx."""
+
+        def velocity(point: Float[Array, " 2"]) -> Float[Array, ""]:
+            return self.at(unknowns, point)
+
+        advection = unknowns[0] * velocity(point) * first(velocity, point, 1)
+        return first(velocity, point, 0) + advection - jnp.exp(unknowns[1]) * second(velocity, point, 1)
+
+
+def fit(samples: Samples, seed: int, plan: Plan, trajectory: Trajectory) -> Trajectory:
+    """Return the estimates after each round."""
+    weights_key, key = jax.random.split(jax.random.key(seed))
+    corners = (0.0, -1.0), (1.0, 1.0)
+    field, weights = perceptron_field(BoxFeatures(*corners), Free(), HIDDEN, 1, weights_key)
+    velocity = Velocity(field)
+    data = term(velocity.misfit, jnp.asarray(np.column_stack([samples.points, samples.values])), 1.0 / FIRST_NOISE)
+    start = jnp.concatenate([jnp.asarray(STARTS), weights])
+    box = Box(*map(jnp.asarray, corners))
+
+    def note(unknowns: Float[Array, " unknowns"]) -> None:
+        trajectory.add([float(unknowns[0]), float(jnp.exp(unknowns[1]))])
+
+    continued(data, velocity.residual, box, start, plan, key, note)
+    return trajectory
