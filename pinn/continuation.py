@@ -1,6 +1,6 @@
 """The recipe of an inverse problem: data first, then the equation with a penalty that grows from round to round."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -42,13 +42,13 @@ class Box:
     high: Float[Array, " axes"]
 
 
-# Told after each round: the unknowns.
-Listener = Callable[[Float[Array, " unknowns"]], None]
+# Told the unknowns after each round, answers whether to go on.
+Listener = Callable[[Float[Array, " unknowns"]], bool]
 
 
 def continued(
     data: Term,
-    equation: Callable,
+    equations: Sequence[Callable],
     box: Box,
     start: Float[Array, " unknowns"],
     plan: Plan,
@@ -61,34 +61,35 @@ def continued(
 
     Args:
         data: weighted by a first guess of the noise.
-        equation: residual of the unknowns and a point.
-        box: in which the equation holds.
+        equations: residuals of the unknowns and a point, of about the same size.
+        box: in which the equations hold.
         start: unknowns to begin with.
         plan: schedule, penalties, steps and points.
         key: of minibatches and points.
-        listen: told the unknowns after each round.
+        listen: told the unknowns after each round; the last one is that after which it answers False.
     """
     first, *rounds = jax.random.split(key, 1 + len(plan.penalties))
     scale = float(jnp.std(data.rows(start)))
     unknowns, curve = adam([data], start, plan.pretraining, first)
     curves, damping, noise = [np.asarray(curve)], jnp.asarray(FIRST_DAMPING), 1.0 / jnp.max(data.weights)
     for penalty, key in zip(plan.penalties, rounds, strict=True):
-        points = where_it_matters(_Importance(equation, unknowns), plan.collocation, box.low, box.high, key)
-        terms = [weighted(data, noise), term(equation, points, penalty / noise)]
+        points = where_it_matters(_Importance(tuple(equations), unknowns), plan.collocation, box.low, box.high, key)
+        terms = [weighted(data, noise), *(term(equation, points, penalty / noise) for equation in equations)]
         state, values = damped_steps(terms, damped_start(terms, unknowns, damping), plan.steps)
         unknowns, damping = state.unknowns, state.damping
         noise = noise_sd(data, unknowns, scale)
         curves.append(np.asarray(values))
-        listen(unknowns)
+        if not listen(unknowns):
+            break
     return unknowns, np.concatenate(curves)
 
 
 @final
 class _Importance(eqx.Module):
-    """The size of the residual at a point."""
+    """The size of the residuals at a point."""
 
-    equation: Callable
+    equations: tuple[Callable, ...]
     unknowns: Float[Array, " unknowns"]
 
     def __call__(self, point: Float[Array, " axes"]) -> Float[Array, ""]:
-        return jnp.abs(self.equation(self.unknowns, point))
+        return sum((jnp.abs(equation(self.unknowns, point)) for equation in self.equations), start=jnp.zeros(()))

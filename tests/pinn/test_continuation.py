@@ -44,14 +44,19 @@ def _fitted(noise, seed):
     data = term(lambda u, d: value(u, d[:2]) - d[2], jnp.asarray(np.column_stack([time, place, values])), 100.0)
     plan = Plan(Schedule(300, 1e-2, 256), (0.03, 0.1, 0.3), 12, 400)
     told = []
+
+    def listen(unknowns):
+        told.append(float(unknowns[0]))
+        return True
+
     unknowns, curve = continued(
         data,
-        residual,
+        [residual],
         Box(jnp.zeros(2), jnp.ones(2)),
         jnp.concatenate([jnp.asarray([np.log(0.2)]), weights]),
         plan,
         jax.random.key(seed),
-        lambda unknowns: told.append(float(unknowns[0])),
+        listen,
     )
     assert len(told) == 3 and curve.shape == (300 + 3 * 12,)
     return float(jnp.exp(unknowns[0]))
