@@ -6,10 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from benchmarks.inverse.burgers_data import Samples
-from benchmarks.inverse.burgers_peers import STARTS
+from benchmarks.inverse.burgers_peers import COLLOCATION, STARTS
+from benchmarks.inverse.plain import plain_fit
 from benchmarks.inverse.trajectory import Trajectory
 from pinn.continuation import Box, Plan, continued
 from pinn.envelope import Free
@@ -17,12 +18,14 @@ from pinn.features import BoxFeatures
 from pinn.least_squares import term
 from pinn.network import NetworkField, perceptron_field
 from pinn.residuals import first, second
+from pinn.sampling import evenly
 from pinn.train import Schedule
 
 HIDDEN = (24, 24, 24)
 PLAN = Plan(Schedule(300, 1e-2, 512), (0.01, 0.01, 0.03, 0.1, 0.1, 0.1, 0.1, 0.1), 15, 3000)
 # A first guess: what pretraining leaves over, or so.
 FIRST_NOISE = 1e-2
+CORNERS = (0.0, -1.0), (1.0, 1.0)
 
 
 @final
@@ -49,18 +52,38 @@ class Velocity(eqx.Module):
         return first(velocity, point, 0) + advection - jnp.exp(unknowns[1]) * second(velocity, point, 1)
 
 
-def fit(samples: Samples, seed: int, plan: Plan, trajectory: Trajectory) -> Trajectory:
-    """Return the estimates after each round."""
-    weights_key, key = jax.random.split(jax.random.key(seed))
-    corners = (0.0, -1.0), (1.0, 1.0)
-    field, weights = perceptron_field(BoxFeatures(*corners), Free(), HIDDEN, 1, weights_key)
-    velocity = Velocity(field)
-    data = term(velocity.misfit, jnp.asarray(np.column_stack([samples.points, samples.values])), 1.0 / FIRST_NOISE)
-    start = jnp.concatenate([jnp.asarray(STARTS), weights])
-    box = Box(*map(jnp.asarray, corners))
+def fit(samples: Samples, seed: int, plan: Plan, cap_s: float, trajectory: Trajectory) -> Trajectory:
+    """Return the estimates after each round, no round begun after the cap."""
+    velocity, start, key = _begun(HIDDEN, seed)
+    data = term(velocity.misfit, _rows(samples), 1.0 / FIRST_NOISE)
+    box = Box(jnp.asarray(CORNERS[0]), jnp.asarray(CORNERS[1]))
 
-    def note(unknowns: Float[Array, " unknowns"]) -> None:
-        trajectory.add([float(unknowns[0]), float(jnp.exp(unknowns[1]))])
+    def note(unknowns: Float[Array, " unknowns"]) -> bool:
+        trajectory.add(_estimates(unknowns))
+        return trajectory.elapsed() < cap_s
 
-    continued(data, velocity.residual, box, start, plan, key, note)
+    continued(data, [velocity.residual], box, start, plan, key, note)
     return trajectory
+
+
+def fit_plainly(samples: Samples, seed: int, cap_s: float, trajectory: Trajectory) -> Trajectory:
+    """Return the estimates of the plain PINN, with DeepXDE's network and as many points."""
+    velocity, start, key = _begun((20, 20, 20), seed)
+    points = evenly(COLLOCATION, jnp.asarray(CORNERS[0]), jnp.asarray(CORNERS[1]), key)
+    points = jnp.concatenate([jnp.asarray(samples.points), points])
+    terms = [term(velocity.misfit, _rows(samples), 1.0), term(velocity.residual, points, 1.0)]
+    return plain_fit(terms, start, _estimates, cap_s, trajectory)
+
+
+def _begun(hidden: tuple[int, ...], seed: int) -> tuple[Velocity, Float[Array, " unknowns"], PRNGKeyArray]:
+    weights_key, key = jax.random.split(jax.random.key(seed))
+    field, weights = perceptron_field(BoxFeatures(*CORNERS), Free(), hidden, 1, weights_key)
+    return Velocity(field), jnp.concatenate([jnp.asarray(STARTS), weights]), key
+
+
+def _rows(samples: Samples) -> Float[Array, "n 3"]:
+    return jnp.asarray(np.column_stack([samples.points, samples.values]))
+
+
+def _estimates(unknowns: Float[Array, " unknowns"]) -> list[float]:
+    return [float(unknowns[0]), float(jnp.exp(unknowns[1]))]

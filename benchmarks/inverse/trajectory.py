@@ -1,10 +1,8 @@
 """What a fit had found at which time, for error against time."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
 
 
 @dataclass
@@ -29,7 +27,7 @@ class Trajectory:
         """Return the seconds since the fit began."""
         return self.clock() - self.began
 
-    def add(self, estimates: np.ndarray | list[float]) -> None:
+    def add(self, estimates: Sequence[float]) -> None:
         """Note what has been found by now."""
         self.seconds.append(round(self.elapsed(), 3))
         self.estimates.append([float(value) for value in estimates])
