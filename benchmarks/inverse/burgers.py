@@ -35,11 +35,13 @@ def measure_burgers(smoke: bool) -> dict[str, Any]:
     if find_spec("deepxde") is None:
         raise UnavailableError("DeepXDE is not installed: pip install .[peers]")
     noises = (0.01,) if smoke else NOISES
-    cap_s = 12.0 if smoke else CAP_S
+    cap_s = 8.0 if smoke else CAP_S
     jobs = _jobs(noises, smoke)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         courses = dict(zip(jobs, pool.map(lambda job: fit_apart(job[0], job[1], job[2], cap_s), jobs), strict=True))
-    return {key: value for noise in noises for key, value in _figures(noise, courses).items()}
+    figures = {key: value for noise in noises for key, value in _figures(noise, courses).items()}
+    # Courses cut after some seconds show that everything runs; who is faster they do not tell.
+    return {key: value for key, value in figures.items() if not (smoke and key.startswith("ratio"))}
 
 
 def fit_apart(arm: str, noise: float, seed: int, cap_s: float) -> Course:
