@@ -1,10 +1,10 @@
 """Mobility and interface energy from images: what they tell alone, and what a driving force adds.
 
 A made-up microscope looks at a two-phase structure that grows under a driving force, through its point-spread function
-and with noise, and writes a TIFF stack with pixel size and frame time. The fit reads that file. From the images alone it
-gets M kappa, M W and M dG, and with them the width of the interface; mobility, gradient energy, well height and
-interface energy stay open, because (x M, kappa/x, W/x, dG/x) gives the same images for every x. Told the driving force,
-as from a calorimeter and an undercooling, it gets all of them.
+and with noise, and writes a TIFF stack with pixel size and frame time. The fit reads that file. The images alone give
+M kappa, M W and M dG, and with them the width of the interface; mobility, gradient energy, well height and interface
+energy stay open, because (x M, kappa/x, W/x, dG/x) gives the same images for every x. A driving force, known from
+calorimetry and the undercooling, closes that.
 
 Run it: `python examples/infer_morphology.py` (`--fast` for the short form, `--output DIR` for the place of the page).
 The same from the command line:
@@ -62,7 +62,8 @@ equation = AllenCahnEquation(*(jnp.asarray(rate) for rate in rates))
 of_structure, of_noise = jax.random.split(jax.random.key(options.seed))
 rough = jax.random.normal(of_structure, (1, PIXELS, PIXELS))
 smooth = blurred(rough, grid, jnp.asarray((4 * PIXEL_NM * 1e-9) ** 2), pixel_average=False)[0]
-grains = 0.5 * (1 + jnp.tanh(4 * smooth / jnp.std(smooth)))
+# A third of the scene is bright at first.
+grains = 0.5 * (1 + jnp.tanh(3 * (smooth / jnp.std(smooth) - 0.5)))
 # A while for the interfaces to find their profile, then the frames.
 times = FRAME_S * np.concatenate(([-4.0], np.arange(FRAMES)))
 fields = evolve(grains, equation, grid, schedule(times, FRAME_S / 8))[1:]
@@ -76,11 +77,13 @@ tifffile.imwrite(path, np.asarray(frames, np.float32), ome=True, metadata=told)
 # %% [markdown]
 # ## What the images tell
 #
-# `separate` is empty: a number for the mobility alone would be made up.
+# The point-spread function was calibrated; gain, offset and noise are fitted, and so is the first field. `separate` is
+# empty: a number for the mobility alone would be made up.
 
 # %%
+CAMERA = Camera(blur_px=BLUR_PX)
 series = read_images(path, Told())
-alone = fit(series, AllenCahn(edge="periodic", driven=True), Camera())
+alone = fit(series, AllenCahn(edge="periodic", driven=True), CAMERA)
 for row in rows(alone.identified):
     print(f"{row.symbol:8} {row.value} ({row.low} to {row.high}) {row.unit}")
 print(f"not told: {alone.ridge}")
@@ -91,7 +94,7 @@ print(f"numbers for M, kappa, W alone: {len(alone.separate)}")
 
 # %%
 model = AllenCahn(edge="periodic", driving_force=Measured(DRIVING_FORCE, 0.02 * DRIVING_FORCE, "J/m^3"))
-scaled = fit(series, model, Camera())
+scaled = fit(series, model, CAMERA)
 truth = {"M": MOBILITY, "kappa": KAPPA, "W": WELL, "sigma": SIGMA}
 for row, quantity in zip(rows(scaled.separate), scaled.separate, strict=True):
     hidden = f", hidden {truth[quantity.symbol]:.4g}" if quantity.symbol in truth else ""

@@ -11,7 +11,6 @@ from pinn.errors import MissingPackageError
 from pinn.estimate import Estimate, Quantity
 from pinn.plots import fit_plot, frames_plot, posterior_plot, spectrum_plot
 from pinn.record import Inference, sha256, versions
-from pinn.spectrum import spectrum
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _content(inference: Inference) -> dict[str, Any]:
 
 
 def _plots(inference: Inference) -> dict[str, str]:
-    found = spectrum(inference.estimate)
+    found = inference.estimate.spectrum
     return {
         "posterior_svg": posterior_plot(inference.estimate),
         "spectrum_svg": "" if found is None else spectrum_plot(found),

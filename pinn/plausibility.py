@@ -7,6 +7,7 @@ from pinn.models import AllenCahn, Model
 from pinn.series import ImageSeries
 from pinn.units import METRES, SECONDS
 
+_WIDTH = "interface width"
 # An interface thinner than half an atom is none: atoms are .2 to .5 nm apart.
 _THINNEST_M = 1e-10
 # Sound in diamond, the fastest in any solid, is 18 km/s; an interface that moves by atoms cannot overtake it.
@@ -25,15 +26,15 @@ def plausible(series: ImageSeries, model: Model, estimate: Estimate) -> tuple[Ch
     Only the width against the window is checked where lengths are in pixels. Quantities are found by their symbols.
     """
     values = {quantity.symbol: quantity.value for quantity in (*estimate.identified, *estimate.separate)}
-    checks = [_window(series, values["l"])] if "l" in values else []
+    checks = [_window(series, values[_WIDTH])] if _WIDTH in values else []
     if series.length_unit in METRES and series.time_unit in SECONDS:
         # What a flux of composition, or of order, is per gradient: area per time in both equations.
         diffusivity = values.get("M kappa" if isinstance(model, AllenCahn) else "M W")
         metre, second = METRES[series.length_unit], SECONDS[series.time_unit]
-        width = values["l"] * metre if "l" in values else None
+        width = values[_WIDTH] * metre if _WIDTH in values else None
         checks += _of_matter(width, None if diffusivity is None else diffusivity * metre**2 / second)
     if "sigma" in values:
-        checks.append(_below("interface energy", values["sigma"], _DEAREST_J_PER_M2, "J/m^2", "of any surface"))
+        checks.append(_below("interface energy", values["sigma"], _DEAREST_J_PER_M2, "J/m^2", "any surface's"))
     return tuple(checks)
 
 
@@ -47,20 +48,22 @@ def _window(series: ImageSeries, width: float) -> Check:
 def _of_matter(width_m: float | None, diffusivity_m2_per_s: float | None) -> list[Check]:
     checks = []
     if width_m is not None:
-        reason = f"l = {width_m:.3g} m, against {_THINNEST_M:g} m, half an atom; {_UNITS}"
-        checks.append(Check("interface of atoms", bool(width_m >= _THINNEST_M), width_m, _THINNEST_M, reason))
+        reason = f"{width_m:.3g} m; half an atom is {_THINNEST_M:g} m"
+        checks.append(_check("interface of atoms", width_m >= _THINNEST_M, width_m, _THINNEST_M, reason))
     if diffusivity_m2_per_s is not None:
-        checks.append(_below("diffusivity", diffusivity_m2_per_s, _MOST_DIFFUSIVE_M2_PER_S, "m^2/s", "of matter"))
+        checks.append(_below("diffusivity", diffusivity_m2_per_s, _MOST_DIFFUSIVE_M2_PER_S, "m^2/s", "matter's"))
     if width_m is not None and diffusivity_m2_per_s is not None:
         speed, rate = diffusivity_m2_per_s / width_m, diffusivity_m2_per_s / width_m**2
-        checks.append(_below("speed of interfaces", speed, _FASTEST_M_PER_S, "m/s", "of sound"))
-        checks.append(_below("relaxation", rate, _FASTEST_PER_S, "1/s", "of atoms' vibrations"))
+        checks.append(_below("speed of interfaces", speed, _FASTEST_M_PER_S, "m/s", "sound's"))
+        checks.append(_below("relaxation", rate, _FASTEST_PER_S, "1/s", "vibrating atoms'"))
     return checks
 
 
-_UNITS = "check the units of the pixel size and the frame time"
-
-
 def _below(name: str, value: float, most: float, unit: str, whose: str) -> Check:
-    reason = f"{value:.3g} {unit}, against {most:g} {unit}, the most {whose}; {_UNITS}"
-    return Check(name, bool(np.isfinite(value) and value <= most), value, most, reason)
+    reason = f"{value:.3g} {unit}; {whose} is at most {most:g} {unit}"
+    return _check(name, np.isfinite(value) and value <= most, value, most, reason)
+
+
+def _check(name: str, passed: bool | np.bool, value: float, limit: float, reason: str) -> Check:
+    remedy = "" if passed else "; check the units of pixel size and frame time"
+    return Check(name, bool(passed), float(value), limit, reason + remedy)

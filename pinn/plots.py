@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from pinn.errors import MissingPackageError
-from pinn.estimate import Estimate
+from pinn.estimate import Estimate, Spectrum
 from pinn.series import ImageSeries
-from pinn.spectrum import Spectrum
 
 _INK, _OURS, _WARN, _SOFT = "#22303c", "#0b6e75", "#c4661f", "#d9dee3"
 _STYLE: dict[Any, Any] = {
@@ -32,6 +31,8 @@ _STYLE: dict[Any, Any] = {
 _SHOWN = 5
 # Residuals are drawn between so many standard deviations of the noise.
 _RESIDUAL_RANGE = 4.0
+# Eigenvalues below this share of the largest are zero: the ridge is exact.
+_ZERO = 1e-12
 # Of a Gaussian with two dimensions: squared radius that holds 95 %.
 _ELLIPSE_95 = 5.991
 
@@ -170,16 +171,25 @@ def _fit(plt, series: ImageSeries, estimate: Estimate):
 
 
 def _spectrum(plt, spectrum: Spectrum):
-    figure, axes = plt.subplots(figsize=(10.5, 0.9 + 0.42 * len(spectrum.sds)))
-    places = np.arange(len(spectrum.sds))
-    known = np.isfinite(spectrum.sds)
-    most = 10.0 * max(float(spectrum.sds[known].max()), 1e-6)
-    widths = 100 * np.where(known, spectrum.sds, most)
+    figure, axes = plt.subplots(figsize=(10.5, 0.9 + 0.42 * len(spectrum.eigenvalues)))
+    places = np.arange(len(spectrum.eigenvalues))
+    known = spectrum.eigenvalues > _ZERO * max(float(spectrum.eigenvalues[0]), 1e-300)
+    sds = 100.0 / np.sqrt(np.where(known, spectrum.eigenvalues, 1.0))
+    widths = np.where(known, sds, 10.0 * max(sds[known], default=1.0))
     axes.barh(places, widths, color=[_OURS if is_known else _WARN for is_known in known], height=0.6)
-    for place, is_known, sd in zip(places, known, spectrum.sds, strict=True):
-        text = f"  {100 * sd:.2g} %" if is_known else "  not known at all: the ridge"
-        axes.annotate(text, (widths[place], place), va="center", fontsize=9)
-    axes.set(yticks=places, yticklabels=spectrum.names, xscale="log", xlabel="standard deviation of the combination, %")
-    axes.set_xlim(right=8 * widths.max())
+    for place, is_known, width in zip(places, known, widths, strict=True):
+        text = f"  {width:.2g} %" if is_known else "  not known at all: the ridge"
+        axes.annotate(text, (width, place), va="center", fontsize=9)
+    axes.set(
+        yticks=places, yticklabels=[_product(row, spectrum.parameters) for row in spectrum.directions], xscale="log"
+    )
+    axes.set(xlabel="standard deviation of the combination, %", xlim=(None, 8 * widths.max()))
     axes.invert_yaxis()
     return figure
+
+
+def _product(direction: np.ndarray, parameters: tuple[str, ...]) -> str:
+    """Write a direction in logarithms as a product of powers, the largest one 1."""
+    powers = direction / direction[np.argmax(np.abs(direction))]
+    shown = [(name, power) for name, power in zip(parameters, powers, strict=True) if abs(power) > 0.01]
+    return " ".join(name if power > 0.995 else f"{name}^{power:.2f}" for name, power in shown)

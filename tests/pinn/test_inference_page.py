@@ -58,7 +58,7 @@ def test_page_draws_lines_and_volumes(tmp_path, shape):
 def test_record_holds_every_number(tmp_path):
     made = inference(tmp_path, scale=True)
     record = json.loads(write_record(made, tmp_path / "inference.json").read_text(encoding="utf-8"))
-    assert [q["symbol"] for q in record["identified"]] == ["M kappa", "M W", "l"]
+    assert [q["symbol"] for q in record["identified"]] == ["M kappa", "M W", "interface width"]
     assert record["separate"][0]["unit"] == "J/m^2" and record["trusted"] is True
     assert record["images"]["shape"] == [6, 32, 32] and record["images"]["sha256"] == sha256(made.path)
     assert record["images"]["times"][-1] == 10.0 and len(record["log_covariance"]) == 3

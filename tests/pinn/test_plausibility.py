@@ -21,7 +21,7 @@ def failed(series, outcome):
 def with_width(width):
     """Return an outcome with an interface of this width."""
     outcome = estimate(SERIES)
-    found = tuple(replace(q, value=width) if q.symbol == "l" else q for q in outcome.identified)
+    found = tuple(replace(q, value=width) if q.symbol == "interface width" else q for q in outcome.identified)
     return replace(outcome, identified=found)
 
 
