@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pinn.estimate import Estimate
+from pinn.estimate import Estimate, Spectrum
 from pinn.models import Model
 from pinn.series import ImageSeries
 
@@ -78,6 +78,7 @@ def _record(inference: Inference, fields: str) -> dict[str, Any]:
         "log_covariance": np.asarray(estimate.covariance).tolist(),
         "separate": [_finite(asdict(quantity)) for quantity in estimate.separate],
         "ridge": estimate.ridge,
+        "spectrum": _spectrum(estimate.spectrum),
         "noise_sd": estimate.noise_sd,
         "checks": [_finite(asdict(check)) for check in estimate.checks],
         "advice": inference.advice,
@@ -86,6 +87,13 @@ def _record(inference: Inference, fields: str) -> dict[str, Any]:
         "seconds": estimate.seconds,
         "versions": versions(),
     }  # fmt: skip
+
+
+def _spectrum(spectrum: Spectrum | None) -> dict[str, Any] | None:
+    if spectrum is None:
+        return None
+    values, rows = np.asarray(spectrum.eigenvalues), np.asarray(spectrum.directions)
+    return {"parameters": list(spectrum.parameters), "eigenvalues": values.tolist(), "directions": rows.tolist()}
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:

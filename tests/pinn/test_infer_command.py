@@ -46,3 +46,32 @@ def test_a_circle_gives_products_and_a_ridge(scene, tmp_path, capsys):
     assert values["M kappa"]["value"] == pytest.approx(2.0 * 0.04 / 2.0, rel=0.1)
     assert values["interface width"]["value"] == pytest.approx(0.4, rel=0.1)
     assert (tmp_path / "out" / "inference.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "no pixel size; give --pixel-size"),
+        (("--pixel-size", "0.2"), "has no unit; write it as '0.2um'"),
+        (("--pixel-size", "0.2um"), "no times; give --frame-time"),
+        (("--in-pixels", "--driving-force", "2 MJ/m^3"), "an energy gives no scale --in-pixels"),
+        (("--in-pixels", "--axes", "YXT"), "correct --axes"),
+        (("--in-pixels", "--time-unit", "fortnight"), "--time-unit 'fortnight' is none of"),
+        (("--in-pixels", "--initial", "{scene}"), "is no .npy file of numbers"),
+        (("--in-pixels", "--model", "cahn-hilliard", "--driven"), "no driving force acts in cahn-hilliard"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_in_one_line(scene, tmp_path, capsys, arguments, message):
+    told = [str(scene) if text == "{scene}" else text for text in arguments]
+    assert infer(scene, "--out", tmp_path / "out", *ALLEN_CAHN, *told) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("mfal: ") and message in said and said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_segmentation_and_a_file_in_the_way_are_refused(scene, tmp_path, capsys):
+    np.savez(tmp_path / "labels.npz", frames=circle() > 0.45)
+    assert infer(tmp_path / "labels.npz", *ALLEN_CAHN, "--in-pixels", "--out", tmp_path / "out") == 1
+    assert "segmentation" in capsys.readouterr().err
+    assert infer(scene, *ALLEN_CAHN, "--in-pixels", "--out", scene) == 1
+    assert "is a file; name a folder" in capsys.readouterr().err

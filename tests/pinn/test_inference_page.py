@@ -62,6 +62,7 @@ def test_record_holds_every_number(tmp_path):
     assert record["separate"][0]["unit"] == "J/m^2" and record["trusted"] is True
     assert record["images"]["shape"] == [6, 32, 32] and record["images"]["sha256"] == sha256(made.path)
     assert record["images"]["times"][-1] == 10.0 and len(record["log_covariance"]) == 3
+    assert record["spectrum"]["parameters"] == ["M", "kappa", "W"] and record["spectrum"]["eigenvalues"][-1] == 0.0
     with np.load(tmp_path / record["fields"]) as fields:
         np.testing.assert_array_equal(fields["fitted"], made.estimate.fitted)
 
