@@ -77,13 +77,15 @@ tifffile.imwrite(path, np.asarray(frames, np.float32), ome=True, metadata=told)
 # %% [markdown]
 # ## What the images tell
 #
-# The point-spread function was calibrated; gain, offset and noise are fitted, and so is the first field. `separate` is
+# The point-spread function was calibrated; gain, offset, noise and the first field are fitted. `separate` is
 # empty: a number for the mobility alone would be made up.
 
 # %%
 CAMERA = Camera(blur_px=BLUR_PX)
+# Inferring the first field takes most of the time; the short form is told.
+FIRST = np.asarray(fields[0]) if options.fast else None
 series = read_images(path, Told())
-alone = fit(series, AllenCahn(edge="periodic", driven=True), CAMERA)
+alone = fit(series, AllenCahn(edge="periodic", driven=True), CAMERA, FIRST)
 for row in rows(alone.identified):
     print(f"{row.symbol:8} {row.value} ({row.low} to {row.high}) {row.unit}")
 print(f"not told: {alone.ridge}")
@@ -94,7 +96,7 @@ print(f"numbers for M, kappa, W alone: {len(alone.separate)}")
 
 # %%
 model = AllenCahn(edge="periodic", driving_force=Measured(DRIVING_FORCE, 0.02 * DRIVING_FORCE, "J/m^3"))
-scaled = fit(series, model, CAMERA)
+scaled = fit(series, model, CAMERA, FIRST)
 truth = {"M": MOBILITY, "kappa": KAPPA, "W": WELL, "sigma": SIGMA}
 for row, quantity in zip(rows(scaled.separate), scaled.separate, strict=True):
     hidden = f", hidden {truth[quantity.symbol]:.4g}" if quantity.symbol in truth else ""
