@@ -1,6 +1,6 @@
 """Gaussian posterior of the scalars about a maximum, the initial field integrated out.
 
-The information of the scalars is the Schur complement A - B' H^-1 B of the Gauss-Newton matrix, H the block of the
+The information of the scalars is the Schur complement A - B' H^-1 B of the Gauss-Newton matrix, with H the block of the
 initial field. Conjugate gradients give H^-1 B; their error enters it squared.
 """
 
@@ -60,18 +60,13 @@ def _schur(
         scalars = dense(problem, unknowns)
         return scalars.block, scalars.squares, jnp.zeros(())
     model = normal(problem, unknowns)
-    coupling = jax.lax.map(lambda row: _coupling(model, row), jnp.eye(model.block.shape[0]))
-    solved = jax.lax.map(lambda right: _solve_field(model, right), coupling)
-    lost = jnp.einsum("pi,qi->pq", coupling.reshape(len(coupling), -1), solved.reshape(len(solved), -1))
     probes = jax.random.rademacher(key, (PROBES, *problem.grid.shape), float)
-    through = jax.lax.map(lambda probe: _solve_field(model, probe), probes)
+    solved = jax.lax.map(lambda right: _solve_field(model, right), jnp.concatenate([model.coupling, probes]))
+    through, among = solved[: len(model.coupling)], solved[len(model.coupling) :]
+    lost = jnp.einsum("pi,qi->pq", model.coupling.reshape(len(through), -1), through.reshape(len(through), -1))
     # Trace of H^-1 (H - prior): the share of each pixel that the data decide.
-    taken = jnp.sum(probes * (probes - problem.precision.initial * through)) / PROBES
+    taken = jnp.sum(probes * (probes - problem.precision.initial * among)) / PROBES
     return model.block - 0.5 * (lost + lost.T), model.squares, taken
-
-
-def _coupling(model: Normal, scalars: Float[Array, " p"]) -> Float[Array, "*grid"]:
-    return model.product(Point(scalars, jnp.zeros_like(model.diagonal))).initial
 
 
 def _solve_field(model: Normal, right: Float[Array, "*grid"]) -> Float[Array, "*grid"]:

@@ -37,6 +37,7 @@ class Normal(NamedTuple):
         gradient: of minus log-posterior.
         product: of the Gauss-Newton matrix with a direction.
         block: the matrix's block of the scalars, shape (p, p).
+        coupling: its rows that connect each scalar with the initial field.
         diagonal: rough one of the block of the initial field.
     """
 
@@ -44,6 +45,7 @@ class Normal(NamedTuple):
     gradient: Point
     product: Callable[[Point], Point]
     block: Float[Array, "p p"]
+    coupling: Float[Array, "p *grid"]
     diagonal: Float[Array, "*grid"]
 
 
@@ -84,15 +86,18 @@ def normal(problem: Problem, unknowns: Unknowns) -> Normal:
         (pulled,) = adjoint(tangent(direction))
         return jax.tree.map(lambda data, weight, part: data + weight * part, pulled, precision, direction)
 
-    (pulled,) = adjoint(residual)
-    gradient = jax.tree.map(lambda data, weight, part: data + weight * part, pulled, precision, off)
     zeros = jnp.zeros_like(at.initial)
-    columns = jax.vmap(lambda row: tangent(Point(row, zeros)).ravel())(jnp.eye(at.scalars.size))
+    columns = jax.vmap(lambda row: tangent(Point(row, zeros)))(jnp.eye(at.scalars.size))
+    # One adjoint for the gradient and all columns: compiled once.
+    pulled = jax.lax.map(lambda right: adjoint(right)[0], jnp.concatenate([residual[None], columns]))
+    steepest = jax.tree.map(lambda rows: rows[0], pulled)
+    gradient = jax.tree.map(lambda data, weight, part: data + weight * part, steepest, precision, off)
     return Normal(
         jnp.sum(residual**2) * jnp.exp(2 * unknowns.log_noise),
         gradient,
         product,
-        columns @ columns.T + jnp.diag(precision.scalars),
+        pulled.scalars[1:] + jnp.diag(precision.scalars),
+        pulled.initial[1:],
         precision.initial + _pixel_weight(problem, unknowns),
     )
 
