@@ -56,10 +56,13 @@ def advise(situation: Situation) -> Advice:
     if situation.sought == "fields":
         return Advice("solver", ("nothing is unknown: a solver is faster and more accurate than a network by far",))
     if situation.law == "unknown local term":
-        return Advice("pinn", ("f(phi) is unknown: a network can carry it, the solver has the double well built in",))
+        return Advice("pinn", (f"f(phi) is unknown, and `fit` has the double well built in; {_TOOLKIT}",))
     if not situation.box:
-        return Advice("pinn", ("the scene is no box of equal pixels, which the spectral solver needs",))
+        return Advice("pinn", (f"the scene is no box of equal pixels, which the spectral solver needs; {_TOOLKIT}",))
     return Advice("solver", _for_solver(situation))
+
+
+_TOOLKIT = "a network can carry it: write its residual with `pinn.network` and `pinn.residuals`"
 
 
 def situation_of(series: ImageSeries, model: Model) -> Situation:

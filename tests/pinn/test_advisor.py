@@ -17,6 +17,8 @@ from tests.pinn.scenes import circle
         (Situation(), "solver", "solved exactly"),
         (Situation(edges_seen=False), "solver", "margin around the images"),
         (Situation(sought="fields", frames=0, law="known"), "solver", "nothing is unknown"),
+        (Situation(law="unknown local term"), "pinn", "double well built in"),
+        (Situation(box=False), "pinn", "no box"),
         (Situation(law="none"), "none", "no equation is known"),
         (Situation(frames=2), "none", "2 frames"),
         (Situation(intensities=False), "none", "segmentation"),
