@@ -25,11 +25,12 @@ from physics.phase_field.equations import AllenCahn as AllenCahnEquation
 from physics.phase_field.evolve import evolve, schedule
 from physics.phase_field.grid import Grid
 from physics.phase_field.observe import blurred
-from pinn.fit import fit
-from pinn.images import Told, read_images
-from pinn.models import AllenCahn, Camera, Measured
-from pinn.page import rows, write_page
-from pinn.record import Inference
+from pinn.amounts import Measured
+from pinn.images.reading import Told, read_images
+from pinn.phase_field.fit import fit
+from pinn.phase_field.models import AllenCahn, Camera
+from pinn.report.page import rows, write_page
+from pinn.report.record import Inference
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--fast", action="store_true", help="the short form")

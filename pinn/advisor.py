@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from pinn.models import Model
+from pinn.phase_field.models import Model
 from pinn.series import ImageSeries
 
 Route = Literal["solver", "field", "pinn", "none"]
@@ -62,7 +62,7 @@ def advise(situation: Situation) -> Advice:
     return Advice("solver", _for_solver(situation))
 
 
-_TOOLKIT = "a network can carry it: write its residual with `pinn.network` and `pinn.residuals`"
+_TOOLKIT = "a network can carry it: write its residual with `pinn.training.network` and `pinn.training.residuals`"
 
 
 def situation_of(series: ImageSeries, model: Model) -> Situation:

@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass
 
 from pinn.errors import DataRefusedError
-from pinn.models import Measured
 from pinn.units import METRES, SECONDS
 
 _JOULES_PER_VOLUME = {
@@ -23,6 +22,15 @@ _SAME = {
 }  # fmt: skip
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _AMOUNT = re.compile(rf"\s*{_NUMBER}\s*(?:(?:±|\+-|\+/-)\s*{_NUMBER})?\s*([^\s\d.±+-].*?)?\s*")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A number from another experiment, with its standard deviation."""
+
+    value: float
+    sd: float
+    unit: str
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from pinn.errors import DataRefusedError, InferenceError
 
 if TYPE_CHECKING:
-    from pinn.images import Told
-    from pinn.models import Camera, Model
-    from pinn.record import Inference
+    from pinn.images.reading import Told
+    from pinn.phase_field.models import Camera, Model
+    from pinn.report.record import Inference
     from pinn.series import ImageSeries
 
 _EXAMPLES = """\
@@ -87,8 +87,8 @@ def _infer(options: argparse.Namespace) -> "Inference":
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from pinn.images import read_images
-    from pinn.say import say
+    from pinn.images.reading import read_images
+    from pinn.report.say import say
 
     # What is cheap to refuse is refused before the images are read.
     told, model, camera = _told(options), _model(options), _camera(options)
@@ -106,9 +106,9 @@ def _infer(options: argparse.Namespace) -> "Inference":
 def _fitted(options: argparse.Namespace, series: "ImageSeries", model: "Model", camera: "Camera") -> "Inference":
     from dataclasses import replace
 
-    from pinn.fit import fit
-    from pinn.plausibility import plausible
-    from pinn.record import Inference
+    from pinn.phase_field.fit import fit
+    from pinn.phase_field.plausibility import plausible
+    from pinn.report.record import Inference
 
     estimate = fit(series, model, camera, initial=_initial(options.initial), backend=options.backend)
     estimate = replace(estimate, checks=(*estimate.checks, *plausible(series, model, estimate)))
@@ -124,8 +124,8 @@ def _advice(series: "ImageSeries", model: "Model", backend: str) -> str:
 
 
 def _write(inference: "Inference", folder: Path) -> None:
-    from pinn.page import write_page
-    from pinn.record import write_record
+    from pinn.report.page import write_page
+    from pinn.report.record import write_record
 
     folder.mkdir(parents=True, exist_ok=True)
     print(f"figures: {write_record(inference, folder / 'inference.json')}")
@@ -134,7 +134,7 @@ def _write(inference: "Inference", folder: Path) -> None:
 
 def _told(options: argparse.Namespace) -> "Told":
     from pinn.amounts import duration, known_unit, length
-    from pinn.images import Told
+    from pinn.images.reading import Told
     from pinn.units import SECONDS
 
     if options.time_unit and known_unit(options.time_unit, SECONDS) is None:
@@ -146,7 +146,7 @@ def _told(options: argparse.Namespace) -> "Told":
 
 def _model(options: argparse.Namespace) -> "Model":
     from pinn.amounts import energy_density, interface_energy
-    from pinn.models import AllenCahn, CahnHilliard
+    from pinn.phase_field.models import AllenCahn, CahnHilliard
 
     sigma = interface_energy(options.interface_energy, "--interface-energy") if options.interface_energy else None
     force = energy_density(options.driving_force, "--driving-force") if options.driving_force else None
@@ -160,7 +160,7 @@ def _model(options: argparse.Namespace) -> "Model":
 
 
 def _camera(options: argparse.Namespace) -> "Camera":
-    from pinn.models import Camera
+    from pinn.phase_field.models import Camera
 
     return Camera(gain=options.contrast, offset=options.dark, blur_px=options.blur, noise_sd=options.noise)
 

@@ -10,12 +10,13 @@ import jax
 import numpy as np
 
 from benchmarks.inverse.truth import Truth, morphology
-from pinn.fit import fit
-from pinn.laplace import information
-from pinn.models import AllenCahn, Camera, Measured
-from pinn.pose import pose
-from pinn.quantities import NORMAL_95
-from pinn.solver import maximise
+from pinn.amounts import Measured
+from pinn.phase_field.fit import fit
+from pinn.phase_field.laplace import information
+from pinn.phase_field.models import AllenCahn, Camera
+from pinn.phase_field.pose import pose
+from pinn.phase_field.quantities import NORMAL_95
+from pinn.phase_field.solver import maximise
 
 NOISES = (0.0, 0.01, 0.05, 0.1)
 SEEDS, REPEATS = 10, 10  # patterns, and draws of the noise for each in the coverage

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.inverse.situations import Case, Task, cases
 from pinn.advisor import advise
 from pinn.errors import InferenceError
-from pinn.fit import BACKENDS, fit
+from pinn.phase_field.fit import BACKENDS, fit
 
 # An error so many times the best one is as good: repeats with another noise differ by more.
 _AS_GOOD = 1.5

@@ -12,14 +12,14 @@ from benchmarks.inverse.burgers_data import Samples
 from benchmarks.inverse.burgers_peers import COLLOCATION, STARTS
 from benchmarks.inverse.plain import plain_fit
 from benchmarks.inverse.trajectory import Trajectory
-from pinn.continuation import Box, Plan, continued
-from pinn.envelope import Free
-from pinn.features import BoxFeatures
-from pinn.least_squares import term
-from pinn.network import NetworkField, perceptron_field
-from pinn.residuals import first, second
-from pinn.sampling import evenly
-from pinn.train import Schedule
+from pinn.training.continuation import Box, Plan, continued
+from pinn.training.envelope import Free
+from pinn.training.features import BoxFeatures
+from pinn.training.first_order import Schedule
+from pinn.training.least_squares import term
+from pinn.training.network import NetworkField, perceptron_field
+from pinn.training.residuals import first, second
+from pinn.training.sampling import evenly
 
 HIDDEN = (24, 24, 24)
 PLAN = Plan(Schedule(300, 1e-2, 512), (0.01, 0.01, 0.03, 0.1, 0.1, 0.1, 0.1, 0.1), 15, 3000)

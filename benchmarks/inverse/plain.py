@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Float
 
 from benchmarks.inverse.trajectory import Trajectory
-from pinn.least_squares import Term, objective
+from pinn.training.least_squares import Term, objective
 
 RATE = 1e-3
 # Between two looks at the clock.

@@ -17,9 +17,9 @@ from benchmarks.inverse.pareto import Course, rms, time_ratio
 from benchmarks.inverse.plate_data import Plate, make_plate, measured
 from benchmarks.record import UnavailableError
 from physics.elasticity.tensor import planar_rotation, to_voigt
-from pinn.homogenisation import Backend, fit_stiffness
-from pinn.homogenisation_estimate import StiffnessEstimate
-from pinn.homogenisation_model import GrainModel
+from pinn.stiffness.estimate import StiffnessEstimate
+from pinn.stiffness.fit import Backend, fit_stiffness
+from pinn.stiffness.model import GrainModel
 
 GRAINS, CELLS, SEEDS = 20, 64, 10
 NOISES = (0.0, 0.01, 0.05, 0.1)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from scipy.sparse.linalg import splu
 
 from physics.elasticity.polycrystal import nearest_seed
-from pinn.homogenisation_data import EdgeForce, GrainFields, Load, affine_part
+from pinn.stiffness.data import EdgeForce, GrainFields, Load, affine_part
 
 REFINEMENT = 4
 STRAIN = 1e-3

@@ -18,7 +18,7 @@ from benchmarks.inverse.plate import LOAD_ERROR, PEER_NOISE, Case, case, constan
 from benchmarks.inverse.plate_data import STRAIN, fluctuation, measured
 from benchmarks.inverse.trajectory import Trajectory
 from physics.elasticity.tensor import rotation_matrix
-from pinn.homogenisation_data import affine_part
+from pinn.stiffness.data import affine_part
 
 HIDDEN = (64, 64, 64, 64)
 # Beside residuals of order one; data are in units of the fluctuation, and their noise is a twentieth of it.

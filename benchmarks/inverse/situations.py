@@ -13,7 +13,7 @@ from physics.phase_field.equations import CahnHilliard as CahnHilliardEquation
 from physics.phase_field.evolve import evolve, schedule
 from physics.phase_field.grid import Grid
 from pinn.advisor import Situation
-from pinn.models import AllenCahn, CahnHilliard, Camera, Model
+from pinn.phase_field.models import AllenCahn, CahnHilliard, Camera, Model
 from pinn.series import ImageSeries
 
 # Of the Allen-Cahn scenes: a in px^2 per unit of time, interface 3 px wide, one unit in all.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pinn.advisor import Situation, advise, situation_of
-from pinn.models import AllenCahn
+from pinn.phase_field.models import AllenCahn
 from pinn.series import ImageSeries
 from tests.pinn.scenes import circle
 

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pinn.continuation import Box, Plan, continued
-from pinn.envelope import Free
 from pinn.errors import InferenceError
-from pinn.features import WaveFeatures
-from pinn.least_squares import term
-from pinn.network import perceptron_field
-from pinn.residuals import first, laplacian
-from pinn.train import Schedule
+from pinn.training.continuation import Box, Plan, continued
+from pinn.training.envelope import Free
+from pinn.training.features import WaveFeatures
+from pinn.training.first_order import Schedule
+from pinn.training.least_squares import term
+from pinn.training.network import perceptron_field
+from pinn.training.residuals import first, laplacian
 
 DIFFUSIVITY = 0.03
 

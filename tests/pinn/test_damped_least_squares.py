@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from pinn import least_squares
-from pinn.balance import causal, multiplied, noise_sd, penalised, weighted
-from pinn.least_squares import Term, normal_equations, objective, term
-from pinn.sampling import evenly, where_it_matters
-from pinn.second_order import damped_start, damped_steps
+from pinn.training import least_squares
+from pinn.training.balance import causal, multiplied, noise_sd, penalised, weighted
+from pinn.training.least_squares import Term, normal_equations, objective, term
+from pinn.training.sampling import evenly, where_it_matters
+from pinn.training.second_order import damped_start, damped_steps
 
 
 def _decay(unknowns, datum):

@@ -9,9 +9,9 @@ import pytest
 
 from physics.phase_field.evolve import evolve, schedule
 from physics.phase_field.grid import Grid
-from pinn import field, phase_field, solver
-from pinn.models import AllenCahn, CahnHilliard, Camera
-from pinn.pose import pose
+from pinn.phase_field import field, network, solver
+from pinn.phase_field.models import AllenCahn, CahnHilliard, Camera
+from pinn.phase_field.pose import pose
 from pinn.series import ImageSeries
 
 TIMES = np.asarray([0.0, 0.15, 0.4, 0.7, 1.0])
@@ -60,7 +60,7 @@ def test_residuals_vanish_on_a_solution(model):
         c = 0.5 + 0.1 * time + 0.01 * x**2 - 0.02 * y**2
         return jnp.stack([c, 0.3 * x**2 + 0.1 * time])
 
-    scene = phase_field.Scene(problem, parabola)
+    scene = network.Scene(problem, parabola)
     unknowns = jnp.concatenate([jnp.log(jnp.asarray([2.0, 3.0])), jnp.zeros(1)])
     point = jnp.asarray([0.3, 2.0, 1.0])
     c = 0.5 + 0.03 + 0.04 - 0.02
@@ -79,7 +79,7 @@ def test_residuals_vanish_on_a_solution(model):
 @pytest.mark.slow
 def test_the_network_finds_rates_and_the_polish_ends_where_the_solver_does():
     problem, _ = _problem(AllenCahn())
-    found = phase_field.maximise(problem, KEY)
+    found = network.maximise(problem, KEY)
     reference = solver.maximise(problem, KEY)
     assert found.converged
     np.testing.assert_allclose(problem.vector(found.unknowns), problem.vector(reference.unknowns), atol=1e-3)

@@ -11,11 +11,11 @@ from benchmarks.inverse.plate_data import fluctuation, make_plate, measured
 from physics.elasticity.polycrystal import random_rotations
 from physics.elasticity.tensor import planar_rotation, to_voigt
 from pinn.errors import DataRefusedError
-from pinn.homogenisation import fit_stiffness
-from pinn.homogenisation_data import EdgeForce, Load
-from pinn.homogenisation_equilibrium import Equilibrium
-from pinn.homogenisation_model import GrainModel, no_rotations
-from pinn.pixel_noise import pixel_noise
+from pinn.stiffness.data import EdgeForce, Load
+from pinn.stiffness.equilibrium import Equilibrium
+from pinn.stiffness.fit import fit_stiffness
+from pinn.stiffness.model import GrainModel, no_rotations
+from pinn.stiffness.pixel_noise import pixel_noise
 
 GRAINS, CELLS = 5, 20
 

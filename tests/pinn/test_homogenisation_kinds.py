@@ -11,9 +11,9 @@ from physics.elasticity.polycrystal import random_rotations
 from physics.elasticity.symmetry import symmetry_class
 from physics.elasticity.tensor import from_voigt, planar_rotation
 from pinn.errors import DataRefusedError
-from pinn.homogenisation import fit_stiffness
-from pinn.homogenisation_data import EdgeForce, GrainFields, Load
-from pinn.homogenisation_model import GrainModel, from_bunge
+from pinn.stiffness.data import EdgeForce, GrainFields, Load
+from pinn.stiffness.fit import fit_stiffness
+from pinn.stiffness.model import GrainModel, from_bunge
 
 COPPER = from_voigt(
     jnp.asarray(np.kron(np.diag([1.0, 0.0]), np.full((3, 3), 121.4)) + np.diag([47.0] * 3 + [75.4] * 3))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pinn.errors import DataRefusedError
-from pinn.images import Told, read_images
+from pinn.images.reading import Told, read_images
 from tests.pinn.scenes import circle
 
 tifffile = pytest.importorskip("tifffile")

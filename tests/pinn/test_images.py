@@ -7,7 +7,7 @@ import pytest
 
 from pinn.amounts import Amount
 from pinn.errors import DataRefusedError, MissingPackageError
-from pinn.images import Told, read_images
+from pinn.images.reading import Told, read_images
 from tests.pinn.scenes import circle
 
 tifffile = pytest.importorskip("tifffile")

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pinn.models import AllenCahn
-from pinn.page import rows, write_page
-from pinn.record import Inference, sha256, write_record
+from pinn.phase_field.models import AllenCahn
+from pinn.report.page import rows, write_page
+from pinn.report.record import Inference, sha256, write_record
 from pinn.series import ImageSeries
 from tests.pinn.scenes import circle, estimate
 

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pinn.envelope import Bounded, Free, StartsFrom, ZeroAtWalls
-from pinn.features import BoxFeatures, WaveFeatures
-from pinn.network import perceptron_field, pirate_field
-from pinn.residuals import first, laplacian, second
+from pinn.training.envelope import Bounded, Free, StartsFrom, ZeroAtWalls
+from pinn.training.features import BoxFeatures, WaveFeatures
+from pinn.training.network import perceptron_field, pirate_field
+from pinn.training.residuals import first, laplacian, second
 
 KEY = jax.random.key(0)
 POINT = jnp.asarray([0.3, 0.4, 0.7])

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from physics.phase_field.observe import blurred
-from pinn.fit import fit
-from pinn.laplace import information
-from pinn.models import AllenCahn, Camera, Measured
-from pinn.normal import Point, point_of, unknowns_at
-from pinn.pose import pose
-from pinn.solver import maximise
+from pinn.amounts import Measured
+from pinn.phase_field.fit import fit
+from pinn.phase_field.laplace import information
+from pinn.phase_field.models import AllenCahn, Camera
+from pinn.phase_field.normal import Point, point_of, unknowns_at
+from pinn.phase_field.pose import pose
+from pinn.phase_field.solver import maximise
 
 KNOWN = Camera(1.0, 0.0, 0.0)
 DRIVEN = AllenCahn(driving_force=Measured(made.FORCE, 0.0, "J/m^3"))

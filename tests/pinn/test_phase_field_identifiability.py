@@ -13,14 +13,15 @@ from physics.phase_field.equations import CahnHilliard as Separation
 from physics.phase_field.evolve import evolve, schedule
 from physics.phase_field.grid import Grid
 from physics.phase_field.observe import blurred
-from pinn.fit import fit
-from pinn.laplace import information
-from pinn.models import AllenCahn, CahnHilliard, Camera, Measured
-from pinn.nuts import sample
-from pinn.pose import pose
-from pinn.problem import Maximum
+from pinn.amounts import Measured
+from pinn.phase_field.fit import fit
+from pinn.phase_field.laplace import information
+from pinn.phase_field.models import AllenCahn, CahnHilliard, Camera
+from pinn.phase_field.nuts import sample
+from pinn.phase_field.pose import pose
+from pinn.phase_field.problem import Maximum
+from pinn.phase_field.solver import maximise
 from pinn.series import ImageSeries
-from pinn.solver import maximise
 
 KNOWN = Camera(1.0, 0.0, 0.0)
 

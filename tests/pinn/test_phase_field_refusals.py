@@ -6,11 +6,12 @@ import made
 import numpy as np
 import pytest
 
+from pinn.amounts import Measured
 from pinn.errors import DataRefusedError, InferenceError
-from pinn.fit import fit
-from pinn.models import AllenCahn, Camera, Measured
-from pinn.pose import pose
-from pinn.refusals import refuse_unfit
+from pinn.phase_field.fit import fit
+from pinn.phase_field.models import AllenCahn, Camera
+from pinn.phase_field.pose import pose
+from pinn.phase_field.refusals import refuse_unfit
 from pinn.series import ImageSeries
 
 KNOWN = Camera(1.0, 0.0, 0.0)

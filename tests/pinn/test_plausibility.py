@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pinn.estimate import Quantity
-from pinn.models import AllenCahn, CahnHilliard
-from pinn.plausibility import plausible
+from pinn.phase_field.models import AllenCahn, CahnHilliard
+from pinn.phase_field.plausibility import plausible
 from pinn.series import ImageSeries
 from tests.pinn.scenes import circle, estimate
 

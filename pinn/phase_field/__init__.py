@@ -1,0 +1,1 @@
+"""Rates of phase fields from image series: one log-posterior, and the ways to its maximum."""

@@ -1,0 +1,53 @@
+"""What a series can tell of mobility, gradient energy, well height and driving force, and what it leaves open.
+
+(M, kappa, W, dG) -> (s M, kappa/s, W/s, dG/s) leaves every image as it is, so the Fisher information has the null
+direction (-1, 1, 1, 1) in their logarithms unless a number from another experiment fixes one of them.
+"""
+
+import numpy as np
+
+from pinn.estimate import Spectrum
+from pinn.phase_field.problem import Problem, Unknowns
+
+SYMMETRY = "M -> s M, kappa -> kappa/s, W -> W/s{drive} leaves every image as it is"
+
+
+def rate_information(problem: Problem, scalars: np.ndarray) -> np.ndarray:
+    """Return the information about the rates with the camera integrated out, in the order of the free scalars."""
+    rates = sum(name in ("log_gradient", "log_well", "drive") for name in problem.free)
+    among, across, rest = scalars[:rates, :rates], scalars[:rates, rates:], scalars[rates:, rates:]
+    return among - across @ np.linalg.pinv(rest, hermitian=True) @ across.T
+
+
+def spectrum(problem: Problem, unknowns: Unknowns, scalars: np.ndarray, known_force: bool) -> Spectrum:
+    """Return the Fisher spectrum of the physical parameters at unknowns.
+
+    Args:
+        problem: the data.
+        unknowns: where the information was computed: the start before a fit, the maximum after it.
+        scalars: information of the free scalars, shape (p, p).
+        known_force: whether dG is known from elsewhere.
+    """
+    driven = "drive" in problem.free
+    parameters = ("M", "kappa", "W", "dG")[: 3 + (driven and not known_force)]
+    # d(ln a, ln b, c) / d(ln M, ln kappa, ln W, ln dG)
+    drive = float(unknowns.drive)
+    slopes = np.array([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0], [drive, 0.0, 0.0, drive]])
+    slopes = slopes[: 2 + driven, : len(parameters)]
+    matrix = slopes.T @ rate_information(problem, scalars) @ slopes
+    eigenvalues, vectors = np.linalg.eigh(matrix)
+    order = np.argsort(eigenvalues)[::-1]
+    return Spectrum(parameters, np.maximum(eigenvalues[order], 0.0), vectors[:, order].T)
+
+
+def ridge(problem: Problem, known_scale: bool, missing_units: bool) -> str:
+    """Return what the data leave open and what would close it, or nothing."""
+    if not known_scale:
+        drive = ", dG -> dG/s" if "drive" in problem.free else ""
+        remedy = "an interface energy from another experiment closes it"
+        if problem.kind == "allen-cahn":
+            remedy = "a known driving force, or an interface energy from another experiment, closes it"
+        return f"{SYMMETRY.format(drive=drive)}: none of M, kappa, W and sigma is determined by itself; {remedy}"
+    if missing_units:
+        return "the scale is known but not the pixel size and frame time in units of length and time; give both"
+    return ""

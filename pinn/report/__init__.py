@@ -1,0 +1,1 @@
+"""What people and programs are told of an inference: screen, page, record."""

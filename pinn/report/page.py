@@ -1,0 +1,142 @@
+"""One self-contained page per inference: opens offline, every text escaped."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinn.errors import MissingPackageError
+from pinn.estimate import Estimate, Quantity
+from pinn.report.plots import fit_plot, frames_plot, posterior_plot, spectrum_plot
+from pinn.report.record import Inference, sha256, versions
+
+
+@dataclass(frozen=True)
+class Card:
+    """One figure at the head of the page; `tone` is "warn" where it deserves a look."""
+
+    figure: str
+    text: str
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A quantity as people read it: no more digits than its interval is worth."""
+
+    symbol: str
+    value: str
+    low: str
+    high: str
+    relative: str
+    unit: str
+
+
+def write_page(inference: Inference, path: Path) -> Path:
+    """Write the page of an inference to `path` and return it.
+
+    Raises:
+        MissingPackageError: jinja2 or matplotlib is not installed.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise MissingPackageError("pages", "report") from error
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string(files("pinn.report").joinpath("page.html").read_text(encoding="utf-8"))
+    # The plots are our own SVG, in which matplotlib has escaped the labels.
+    plots = {name: Markup(svg) for name, svg in _plots(inference).items()}
+    path.write_text(template.render(**_content(inference), **plots), encoding="utf-8")
+    return path
+
+
+def rows(quantities: tuple[Quantity, ...]) -> list[Row]:
+    """Return quantities rounded to two digits of their standard deviation."""
+    return [_row(quantity) for quantity in quantities]
+
+
+def _row(quantity: Quantity) -> Row:
+    digits = _digits(abs(quantity.value), quantity.sd)
+    # With "#" zeros at the end are kept: they are known.
+    value, low, high = (f"{n:#.{digits}g}".rstrip(".") for n in (quantity.value, quantity.low, quantity.high))
+    relative = f"{100 * quantity.sd / abs(quantity.value):.2g} %" if quantity.value else f"{quantity.sd:.2g}"
+    return Row(quantity.symbol, value, low, high, relative, _pretty(quantity.unit))
+
+
+def _pretty(unit: str) -> str:
+    return unit.replace("^2", "²").replace("^3", "³").replace("um", "µm")
+
+
+def _digits(size: float, sd: float) -> int:
+    """Return how many digits of a number are worth showing, the last being the second one of its deviation."""
+    if not (np.isfinite(size) and np.isfinite(sd) and size > 0 and sd > 0):
+        return 3
+    return int(np.clip(np.floor(np.log10(size)) - np.floor(np.log10(sd)) + 2, 2, 8))
+
+
+def _content(inference: Inference) -> dict[str, Any]:
+    estimate = inference.estimate
+    return {
+        "title": inference.path.name,
+        "lead": _lead(inference),
+        "cards": _cards(inference),
+        "quantities": rows((*estimate.identified, *estimate.separate)),
+        "ridge": estimate.ridge,
+        "approximate": estimate.backend == "pinn",
+        "checks": estimate.checks,
+        "log": _log(inference),
+    }
+
+
+def _plots(inference: Inference) -> dict[str, str]:
+    found = inference.estimate.spectrum
+    return {
+        "posterior_svg": posterior_plot(inference.estimate),
+        "spectrum_svg": "" if found is None else spectrum_plot(found),
+        "frames_svg": frames_plot(inference.series, inference.estimate),
+        "fit_svg": fit_plot(inference.series, inference.estimate),
+    }
+
+
+def _lead(inference: Inference) -> str:
+    series, model = inference.series, type(inference.model).__name__.replace("nC", "n-C").replace("nH", "n-H")
+    pixels = " x ".join(str(n) for n in series.frames.shape[1:])
+    size = "" if series.length_unit == "pixel" else f" of {series.pixel_size:g} {series.length_unit}"
+    span = "" if series.time_unit == "frame" else f" over {series.times[-1] - series.times[0]:g} {series.time_unit}"
+    estimate = inference.estimate
+    return (f"{model}, {len(series.times)} frames of {pixels} pixels{size}{span}; "
+            f"back end: {estimate.backend}, {estimate.seconds:.1f} s")  # fmt: skip
+
+
+def _cards(inference: Inference) -> list[Card]:
+    estimate = inference.estimate
+    failed = [check.name for check in estimate.checks if not check.passed]
+    text = f"failed: {', '.join(failed)}" if failed else f"all {len(estimate.checks)} checks passed"
+    cards = [Card("not to be trusted" if failed else "trusted", text, "warn" if failed else "")]
+    for quantity, row in zip(estimate.identified, rows(estimate.identified), strict=True):
+        cards.append(Card(f"{row.value} {row.unit}", f"{quantity.symbol}, ± {row.relative}"))
+    cards += _scale_cards(estimate)
+    contrast = np.ptp(np.nanpercentile(inference.series.frames, (5, 95)))
+    cards.append(Card(f"{100 * estimate.noise_sd / contrast:.2g} %", "noise of a pixel, of the contrast"))
+    if inference.advice:
+        cards.append(Card("another back end", inference.advice, "warn"))
+    return cards
+
+
+def _scale_cards(estimate: Estimate) -> list[Card]:
+    if estimate.separate:
+        shown = zip(estimate.separate, rows(estimate.separate), strict=True)
+        return [Card(f"{row.value} {row.unit}", f"{q.symbol}, ± {row.relative}") for q, row in shown]
+    return [Card("no scale", "mobility and energies are known only as products: see the ridge", "warn")]
+
+
+def _log(inference: Inference) -> list[tuple[str, str]]:
+    return [
+        ("images (SHA-256)", sha256(inference.path)),
+        ("model", str(inference.model)),
+        ("noise of a pixel", f"{inference.estimate.noise_sd:.4g} in units of the intensities"),
+        ("versions", ", ".join(f"{name} {number}" for name, number in versions().items())),
+    ]

@@ -1,0 +1,40 @@
+"""An inference on the screen: quantities with their intervals, the ridge, the checks."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pinn.report.page import rows
+from pinn.report.record import Inference
+
+
+def say(inference: Inference, console: Console) -> None:
+    """Print quantities, ridge, checks and advice."""
+    estimate = inference.estimate
+    console.print(_quantities(inference))
+    if estimate.ridge:
+        console.print(f"[bold]not told by the images:[/bold] {escape(estimate.ridge)}")
+    console.print(_checks(inference))
+    if inference.advice:
+        console.print(f"[yellow]advice:[/yellow] {escape(inference.advice)}")
+    failed = [check.name for check in estimate.checks if not check.passed]
+    verdict = (
+        f"[red]not to be trusted[/red]: failed {', '.join(failed)}" if failed else "[green]every check passed[/green]"
+    )
+    console.print(f"{verdict}; {estimate.backend}, {estimate.seconds:.1f} s")
+
+
+def _quantities(inference: Inference) -> Table:
+    table = Table(title=escape(inference.path.name))
+    for column in ("quantity", "value", "95 % interval", "sd", "unit"):
+        table.add_column(column, justify="left" if column in ("quantity", "unit") else "right")
+    for row in rows((*inference.estimate.identified, *inference.estimate.separate)):
+        table.add_row(row.symbol, row.value, f"{row.low} to {row.high}", row.relative, row.unit)
+    return table
+
+
+def _checks(inference: Inference) -> Table:
+    table = Table("check", "passed", "reason")
+    for check in inference.estimate.checks:
+        table.add_row(check.name, "yes" if check.passed else "[red]no[/red]", escape(check.reason))
+    return table

@@ -1,0 +1,1 @@
+"""Networks as fields, and how they are fitted to data and equations."""
