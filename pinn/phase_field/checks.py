@@ -33,7 +33,7 @@ def width_px(unknowns: Unknowns) -> float:
 def is_resolved(unknowns: Unknowns) -> bool:
     """Return whether the profile of the interface is the material's rather than the camera's."""
     blur_px = np.sqrt(max(float(unknowns.blur_variance), 0.0))
-    return width_px(unknowns) > max(NARROWEST_PX, blur_px)
+    return bool(width_px(unknowns) > max(NARROWEST_PX, blur_px))
 
 
 def _white(problem: Problem, told: Information, seen: np.ndarray) -> Check:

@@ -91,12 +91,14 @@ def _concluded(
     known_force = isinstance(model, AllenCahn) and model.driving_force is not None
     known_scale = known_force or model.interface_energy is not None
     inner = tuple(slice(first, first + size) for first, size in zip(problem.corner, seen.shape[1:], strict=True))
+    without_units = si_factors(series.length_unit, series.time_unit) is None
+    given = tuple(quantity.symbol for quantity in quantities)
     return Estimate(
         backend=backend,
         identified=quantities,
         covariance=covariance,
         separate=apart,
-        ridge="" if apart else ridge(problem, known_scale, si_factors(series.length_unit, series.time_unit) is None),
+        ridge="" if apart else ridge(problem, given, known_scale, without_units),
         fitted=seen,
         initial=np.asarray(unknowns.initial)[inner],
         noise_sd=told.noise_sd,

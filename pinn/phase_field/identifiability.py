@@ -40,8 +40,21 @@ def spectrum(problem: Problem, unknowns: Unknowns, scalars: np.ndarray, known_fo
     return Spectrum(parameters, np.maximum(eigenvalues[order], 0.0), vectors[:, order].T)
 
 
-def ridge(problem: Problem, known_scale: bool, missing_units: bool) -> str:
-    """Return what the data leave open and what would close it, or nothing."""
+def ridge(problem: Problem, given: tuple[str, ...], known_scale: bool, missing_units: bool) -> str:
+    """Return what the data leave open and what would close it, or nothing.
+
+    Args:
+        problem: the data.
+        given: symbols of the combinations that the data do give.
+        known_scale: whether a number from another experiment sets the scale.
+        missing_units: whether pixel size or frame time are missing.
+    """
+    unknown = [symbol for symbol in ("M kappa", "M W") if symbol not in given]
+    if unknown:
+        return (
+            f"the images do not give {' and '.join(unknown)}: nothing moves enough, or the interface is hidden; "
+            "take a longer series of a curved interface, magnified until it is wider than the point-spread function"
+        )
     if not known_scale:
         drive = ", dG -> dG/s" if "drive" in problem.free else ""
         remedy = "an interface energy from another experiment closes it"
@@ -50,4 +63,4 @@ def ridge(problem: Problem, known_scale: bool, missing_units: bool) -> str:
         return f"{SYMMETRY.format(drive=drive)}: none of M, kappa, W and sigma is determined by itself; {remedy}"
     if missing_units:
         return "the scale is known but not the pixel size and frame time in units of length and time; give both"
-    return ""
+    return "the known driving force does not show in the images, or against its sign; M, kappa, W and sigma stay open"

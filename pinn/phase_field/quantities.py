@@ -83,7 +83,7 @@ def identified(rates: Rates, series: ImageSeries, kind: str, resolved: bool) -> 
         _quantity(symbol, *rates.combination(weights), shift, unit, rates.drive_sign if symbol == "M dG" else 1.0)
         for symbol, weights, shift, unit in rows
     )
-    matrix = np.array([weights[: rates.logarithms.size] for _, weights, _, _ in rows]).reshape(len(rows), -1)
+    matrix = np.array([row[1] for row in rows]).reshape(len(rows), 3)[:, : rates.logarithms.size]
     return quantities, matrix @ rates.covariance @ matrix.T
 
 
