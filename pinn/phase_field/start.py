@@ -32,9 +32,12 @@ def smoothed(field: np.ndarray, sd_px: float) -> np.ndarray:
 
     known = np.isfinite(field)
     values, weights = np.where(known, field, 0.0), known.astype(float)
-    filled, mass = np.zeros_like(field), np.zeros_like(field)
-    # Ever wider ones, each a thousand times less heavy: the narrowest that reaches a known pixel decides.
-    for doubling in range(8):
+    filled = gaussian_filter(values, sd_px, mode="nearest")
+    mass = gaussian_filter(weights, sd_px, mode="nearest")
+    # Where a gap is wide: ever wider ones, each a thousand times less heavy, so that the nearest known pixels decide.
+    for doubling in range(1, 12):
+        if mass.min() > 1e-3 ** (doubling + 1):
+            break
         width, heaviness = sd_px * 2.0**doubling, 1e-3**doubling
         filled += heaviness * gaussian_filter(values, width, mode="nearest")
         mass += heaviness * gaussian_filter(weights, width, mode="nearest")
