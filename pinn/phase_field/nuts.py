@@ -5,11 +5,13 @@ no adaptation. The initial field has to be known: integrating out thousands of p
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pinn.errors import InferenceError
 from pinn.phase_field.laplace import Information
@@ -47,15 +49,28 @@ def sample(problem: Problem, maximum: Maximum, told: Information, draws: int, ke
     Raises:
         InferenceError: the initial field is unknown.
     """
-    from numpyro.infer import MCMC, NUTS
-
     if problem.initial_free:
         raise InferenceError("sampling needs a known initial field: give `initial`, or use the Gaussian intervals")
-    centre = _vector(problem, maximum)
-    spread = _spread(problem, told)
+    centre, spread = _vector(problem, maximum), _spread(problem, told)
+    standard, diverging = _chain(problem, maximum.unknowns, centre, spread, draws, key)
+    names = problem.free + ("log_noise",) * problem.noise_free
+    return Samples(names, np.asarray(centre + standard @ spread.T), float(jnp.mean(diverging)))
+
+
+@partial(jax.jit, static_argnums=4)
+def _chain(
+    problem: Problem,
+    unknowns: Unknowns,
+    centre: Float[Array, " p"],
+    spread: Float[Array, "p p"],
+    draws: int,
+    key: PRNGKeyArray,
+) -> tuple[Float[Array, "draws p"], Bool[Array, " draws"]]:
+    """Return draws in standard coordinates, and which of them diverged; compiled once for series of one shape."""
+    from numpyro.infer import NUTS
 
     def energy(standard: Float[Array, " p"]) -> Float[Array, ""]:
-        return -problem.log_posterior(_unknowns(problem, maximum, centre + spread @ standard))
+        return -problem.log_posterior(_unknowns(problem, unknowns, centre + spread @ standard))
 
     # Few scalars: as many tangent runs cost less than an adjoint with its recomputation.
     kernel = NUTS(
@@ -64,11 +79,14 @@ def sample(problem: Problem, maximum: Maximum, told: Information, draws: int, ke
         target_accept_prob=ACCEPTANCE,
         forward_mode_differentiation=True,
     )
-    chain = MCMC(kernel, num_warmup=WARMUP, num_samples=draws, progress_bar=False)
-    chain.run(key, init_params=jnp.zeros_like(centre), extra_fields=("diverging",))
-    names = problem.free + ("log_noise",) * problem.noise_free
-    divergent = float(np.mean(chain.get_extra_fields()["diverging"]))
-    return Samples(names, np.asarray(centre + chain.get_samples() @ spread.T), divergent)
+    start = kernel.init(key, WARMUP, init_params=jnp.zeros_like(centre), model_args=(), model_kwargs={})
+
+    def draw(state, _):
+        state = kernel.sample(state, (), {})
+        return state, (state.z, state.diverging)
+
+    _, (standard, diverging) = jax.lax.scan(draw, start, None, length=WARMUP + draws)
+    return standard[WARMUP:], diverging[WARMUP:]
 
 
 def _vector(problem: Problem, maximum: Maximum) -> Float[Array, " p"]:
@@ -76,9 +94,9 @@ def _vector(problem: Problem, maximum: Maximum) -> Float[Array, " p"]:
     return jnp.append(scalars, maximum.unknowns.log_noise) if problem.noise_free else scalars
 
 
-def _unknowns(problem: Problem, maximum: Maximum, vector: Float[Array, " p"]) -> Unknowns:
+def _unknowns(problem: Problem, unknowns: Unknowns, vector: Float[Array, " p"]) -> Unknowns:
     """Return unknowns with these free scalars and noise."""
-    moved = problem.with_vector(maximum.unknowns, vector[: len(problem.free)])
+    moved = problem.with_vector(unknowns, vector[: len(problem.free)])
     return eqx.tree_at(lambda tree: tree.log_noise, moved, vector[-1]) if problem.noise_free else moved
 
 
