@@ -124,11 +124,11 @@ def _window(seed: int) -> Task:
 
 
 def _separation(seed: int) -> Task:
-    """Return a coarsening composition, by the spectral method on a grid four times finer."""
+    """Return a composition from its first waves on, by the spectral method on a grid four times finer."""
     points, finer, rates = 128, 4, (800.0, 800.0 * 2 / 9)
     grid = Grid((points * finer,), 1 / finer, "periodic")
     start = 0.5 + 0.05 * np.random.default_rng(seed).standard_normal(points // 4).repeat(4 * finer)
-    times = np.concatenate(([-4.0], np.linspace(0, 1, 2 * _FRAMES)))
+    times = np.concatenate(([-0.3], np.linspace(0, 1, 2 * _FRAMES)))
     equation = CahnHilliardEquation(jnp.asarray(rates[0]), jnp.asarray(rates[1]))
     fields = np.asarray(jax.jit(lambda u: evolve(u, equation, grid, schedule(times, 2e-3)))(jnp.asarray(start)))
     series = ImageSeries(_noisy(fields[1:, ::finer], 0.02, seed), times[1:])
