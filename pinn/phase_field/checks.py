@@ -27,7 +27,7 @@ def checks(problem: Problem, maximum: Maximum, told: Information, seen: np.ndarr
 
 def width_px(unknowns: Unknowns) -> float:
     """Return l = sqrt(2 a/b)."""
-    return float(np.sqrt(2.0) * np.exp(0.5 * (unknowns.log_gradient - unknowns.log_well)))
+    return float(np.sqrt(2.0) * np.exp(min(0.5 * float(unknowns.log_gradient - unknowns.log_well), 300.0)))
 
 
 def is_resolved(unknowns: Unknowns) -> bool:

@@ -105,7 +105,9 @@ def step_for(problem: Problem, unknowns: Unknowns) -> float:
     """
     rates = float(np.exp(unknowns.log_gradient)), float(np.exp(unknowns.log_well)), float(unknowns.drive)
     allowed = float(np.exp(unknowns.log_noise) / abs(unknowns.gain) / np.sqrt(np.sum(problem.known))) / 3
-    steps = ACCURATE_STEP * min((allowed / ACCURATE_ERROR) ** 0.25, 1.0) / _fastest(problem.kind, *rates)
+    # Rates that ran to zero, because nothing moves as the equation has it, allow any step.
+    fastest = max(_fastest(problem.kind, *rates), 1e-300)
+    steps = ACCURATE_STEP * min((allowed / ACCURATE_ERROR) ** 0.25, 1.0) / fastest
     return min(max(on_ladder(steps), problem.longest_step / 3), problem.longest_step)
 
 

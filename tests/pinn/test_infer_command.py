@@ -78,3 +78,13 @@ def test_a_segmentation_and_a_file_in_the_way_are_refused(scene, tmp_path, capsy
     assert "segmentation" in capsys.readouterr().err
     assert infer(scene, *ALLEN_CAHN, "--in-pixels", "--out", scene) == 1
     assert "is a file; name a folder" in capsys.readouterr().err
+
+
+def test_a_pattern_that_only_drifts_is_not_trusted(tmp_path, capsys):
+    still = circle(frames=1, pixels=24, noise=0.0)[0]
+    drift = np.stack([np.roll(still, number, axis=1) for number in range(6)])
+    np.savez(tmp_path / "drift.npz", frames=drift + 0.005 * np.random.default_rng(0).standard_normal(drift.shape))
+    np.save(tmp_path / "first.npy", (still - 0.2) / 0.5)
+    told = ("--in-pixels", "--initial", tmp_path / "first.npy", "--out", tmp_path / "out")
+    assert infer(tmp_path / "drift.npz", *ALLEN_CAHN, *told) == 1
+    assert "not to be trusted" in capsys.readouterr().out
