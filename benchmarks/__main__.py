@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks.record import UnavailableError, context
 
-NAMES = ("constraints", "decisions", "dft_queue", "first_campaign", "laboratory", "screening", "whatif")
+NAMES = ("constraints", "decisions", "dft_queue", "first_campaign", "inverse", "laboratory", "screening", "whatif")
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ CAMERA = Camera(gain=1.0, offset=0.0, blur_px=0.0)
 FORCE = 1e6  # J/m^3; any number: it scales M, kappa and W
 
 
-def measure(smoke: bool) -> dict[str, object]:
+def measure_accuracy(smoke: bool) -> dict[str, object]:
     """Return the figures of the solver back end."""
     truths = [morphology(seed) for seed in range(1 if smoke else SEEDS)]
     figures = errors(truths, (0.05,) if smoke else NOISES, inferred=False)

@@ -36,7 +36,7 @@ def run(arm: str, noise: float, seed: int, cap_s: float, wall: bool) -> Trajecto
     return burgers_ours.fit(measured, seed, burgers_ours.PLAN, cap_s, trajectory)
 
 
-# Adam brings DeepXDE near, L-BFGS does the rest: with half the time for Adam it ends worse.
+# Adam brings DeepXDE near, L-BFGS does the rest: half the time for Adam was no better when tried once, for a minute.
 ADAM_SHARE = 0.2
 
 
