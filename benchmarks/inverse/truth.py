@@ -16,7 +16,7 @@ from pinn.series import ImageSeries
 
 FINER = 4  # points a pixel along each axis
 STABLE = 2.0  # of the step times the largest eigenvalue of the discrete Laplacian; Runge-Kutta allows 2.8
-WIDTH_PX, SHRINKAGE_PX2, DURATION = 3.0, 100.0, 1.0  # l, a T: a third of the grains of the start are gone at the end
+WIDTH_PX, SHRINKAGE_PX2, DURATION = 3.0, 100.0, 1.0  # l, a T
 
 
 @dataclass(frozen=True)
