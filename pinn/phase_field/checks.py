@@ -21,6 +21,7 @@ def checks(problem: Problem, maximum: Maximum, told: Information, seen: np.ndarr
         _white(problem, told, seen),
         _noise(problem, told, float(unknowns.gain), seen),
         _resolved(unknowns),
+        _camera(problem, unknowns),
         _step(problem, told, unknowns, seen),
     )
 
@@ -82,9 +83,30 @@ def _resolved(unknowns: Unknowns) -> Check:
     return Check("interface resolved", width >= RESOLVED_PX and is_resolved(unknowns), width, RESOLVED_PX, reason)
 
 
+def _camera(problem: Problem, unknowns: Unknowns) -> Check:
+    """Ask whether the point-spread function can be told from the first field.
+
+    The most probable first field follows the noise of the first frame the better, the less is blurred: fitted together,
+    the blur comes out too small, and M W with it, by several of its standard deviations.
+    """
+    apart = not (problem.initial_free and "blur_variance" in problem.free)
+    blur_px = float(np.sqrt(max(float(unknowns.blur_variance), 0.0)))
+    reason = "the point-spread function, or the first field, is known"
+    if not apart:
+        reason = (
+            "a point-spread function fitted together with the first field comes out too narrow: measure and give it"
+        )
+    return Check("point-spread function", apart, blur_px, blur_px, reason)
+
+
 def _step(problem: Problem, told: Information, unknowns: Unknowns, seen: np.ndarray) -> Check:
     """Ask what half the time step changes, as the largest shift of any rate in its standard deviations."""
+    shift = step_shift(problem, unknowns, seen, told.noise_sd)
+    return Check("time step", shift < 1.0, shift, 1.0, "bound of the shift of any rate by the step, in its deviations")
+
+
+def step_shift(problem: Problem, unknowns: Unknowns, seen: np.ndarray, noise_sd: float) -> float:
+    """Return a bound of what half the time step shifts any rate by, in its standard deviations."""
     finer = replace(problem, longest_step=problem.longest_step / 2)
     change = np.asarray(problem.known) * (np.asarray(finer.seen(finer.fields(unknowns), unknowns)) - seen)
-    shift = float(np.sqrt(np.sum(change**2)) / told.noise_sd)
-    return Check("time step", shift < 1.0, shift, 1.0, "bound of the shift of any rate by the step, in its deviations")
+    return float(np.sqrt(np.sum(change**2)) / noise_sd)

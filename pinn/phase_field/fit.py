@@ -9,14 +9,14 @@ import numpy as np
 
 from pinn.errors import InferenceError
 from pinn.estimate import Estimate
-from pinn.phase_field.checks import checks, is_resolved
+from pinn.phase_field.checks import checks, is_resolved, step_shift
 from pinn.phase_field.identifiability import ridge, spectrum
 from pinn.phase_field.laplace import Information, information
 from pinn.phase_field.models import AllenCahn, Camera, Model
 from pinn.phase_field.pose import pose
 from pinn.phase_field.problem import Maximum, Problem
 from pinn.phase_field.quantities import identified, rates_of, refuse_scale, separate
-from pinn.phase_field.start import step_for
+from pinn.phase_field.start import on_ladder, step_for
 from pinn.series import ImageSeries
 from pinn.units import si_factors
 
@@ -24,6 +24,8 @@ from pinn.units import si_factors
 BACKENDS = {"solver": "pinn.phase_field.solver", "field": "pinn.phase_field.field", "pinn": "pinn.phase_field.network"}
 
 UNKNOWN_CAMERA = Camera()
+# Searches with shorter steps, each from where the one before ended.
+REFINEMENTS = 3
 
 
 def fit(
@@ -64,14 +66,24 @@ def fit(
 
 def _maximised(problem: Problem, backend: str, key: jax.Array) -> tuple[Problem, Maximum]:
     """Return the maximum, searched again with shorter steps where the noise turns out to be small."""
-    maximise = import_module(BACKENDS[backend]).maximise
-    maximum = maximise(problem, key)
+    maximum = import_module(BACKENDS[backend]).maximise(problem, key)
     wanted = step_for(problem, maximum.unknowns)
-    if wanted >= problem.longest_step:
-        return problem, maximum
-    finer = replace(problem, longest_step=wanted, start=maximum.unknowns)
-    polished = import_module(BACKENDS["solver"]).maximise(finer, key)
-    return finer, replace(polished, trace=np.concatenate([maximum.trace, polished.trace]))
+    for _ in range(REFINEMENTS):
+        if wanted >= problem.longest_step:
+            break
+        problem = replace(problem, longest_step=wanted, start=maximum.unknowns)
+        polished = import_module(BACKENDS["solver"]).maximise(problem, key)
+        maximum = replace(polished, trace=np.concatenate([maximum.trace, polished.trace]))
+        wanted = _shorter(problem, maximum)
+    return problem, maximum
+
+
+def _shorter(problem: Problem, maximum: Maximum) -> float:
+    """Return the step as it is where it shifts no rate, else one with which, by the order of four, it would not."""
+    unknowns = maximum.unknowns
+    seen = np.asarray(problem.seen(problem.fields(unknowns), unknowns))
+    shift = step_shift(problem, unknowns, seen, float(np.exp(unknowns.log_noise)))
+    return problem.longest_step if shift < 1.0 else on_ladder(problem.longest_step * (2.0 * shift) ** -0.25)
 
 
 def _concluded(

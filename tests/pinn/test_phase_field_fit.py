@@ -124,6 +124,18 @@ def test_gain_offset_and_blur_are_found_with_the_rates():
     assert not wrong.trusted
 
 
+def test_a_blur_that_is_inferred_with_the_start_is_not_trusted():
+    blurry = blurred(
+        jnp.asarray(made.fields()), pose(made.series(), AllenCahn(), KNOWN).grid, jnp.asarray(0.8**2), False
+    )
+    noisy = np.asarray(blurry) + made.NOISE * np.random.default_rng(1).normal(size=blurry.shape)
+    estimate = fit(replace(made.series(), frames=noisy), AllenCahn(), replace(KNOWN, blur_px=None))
+    found = {quantity.symbol: quantity for quantity in estimate.identified}["M W"]
+    # Far off: the first field follows the noise of the first frame the better, the less is blurred.
+    assert abs(found.value - made.WELL) > 3 * found.sd
+    assert [check.name for check in estimate.checks if not check.passed] == ["point-spread function"]
+
+
 def test_missing_pixels_and_irregular_times_are_no_obstacle():
     data, taken = made.series(), [0, 1, 3, 4, 8]
     frames = np.where(np.random.default_rng(2).random(data.frames.shape) < 0.3, np.nan, data.frames)[taken]
