@@ -155,6 +155,7 @@ def test_what_slurm_is_told():
     assert "module load python/3.12" in settings.prepended()
 
 
+@pytest.mark.slow
 def test_three_kills(tmp_path):
     """The short form of the trial; the long one: ``python -m benchmarks.faults --kills 30``."""
     trial = torment(tmp_path, 3, "local", 0, lambda text: None)

@@ -151,6 +151,7 @@ def test_the_fleet_changes_nothing(potential, starts, relaxed, monkeypatch):
         assert one.prediction.energy_ev_per_atom == pytest.approx(first.prediction.energy_ev_per_atom, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_a_shape_that_is_fitted_on_the_way_changes_nothing(potential, starts, relaxed, monkeypatch):
     """Whatever no longer finds room in it is put off, not lost."""
     small = replace(potential, bond_budget=400)
@@ -198,6 +199,7 @@ def test_two_descriptions_of_a_crystal_relax_to_one(relaxed):
     assert plain.atoms.get_volume() == pytest.approx(sheared.atoms.get_volume(), rel=5e-3)
 
 
+@pytest.mark.slow
 def test_the_device_and_the_host_agree(potential, starts, relaxed):
     on_host = relax_on_host(potential.predict, starts[:3], RelaxationSettings(), ignore)
     for one, other in zip(on_host, relaxed, strict=False):
@@ -206,6 +208,7 @@ def test_the_device_and_the_host_agree(potential, starts, relaxed):
         assert abs(one.steps - other.steps) <= 3
 
 
+@pytest.mark.slow
 def test_what_outgrows_its_place_is_given_another(potential, monkeypatch):
     """Cells that shrink to half of their volume: bonds and images that no shape was made for."""
     starts = [bulk("Cu", "fcc", a) for a in (4.6, 4.4)] + [bulk("Al", "fcc", 5.0), bulk("Ni", "fcc", 4.3)]

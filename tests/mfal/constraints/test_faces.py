@@ -98,6 +98,7 @@ def test_projections_are_the_nearest_and_stay(designs):
         np.testing.assert_allclose(designs.project(jnp.asarray(found)[None])[0], found, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_the_best_design_is_that_of_the_best_support(designs):
     weights = jnp.asarray(np.random.default_rng(4).normal(size=(3, 5)))
     value = lambda x: jnp.sum(jnp.sin(5.0 * weights @ x))  # noqa: E731
