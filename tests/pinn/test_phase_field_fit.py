@@ -124,6 +124,7 @@ def test_gain_offset_and_blur_are_found_with_the_rates():
     assert not wrong.trusted
 
 
+@pytest.mark.slow
 def test_a_blur_that_is_inferred_with_the_start_is_not_trusted():
     blurry = blurred(
         jnp.asarray(made.fields()), pose(made.series(), AllenCahn(), KNOWN).grid, jnp.asarray(0.8**2), False
