@@ -6,12 +6,9 @@ from typing import Literal
 import numpy as np
 
 from pinn.phase_field.models import Model
-from pinn.series import ImageSeries
+from pinn.series import FEWEST_FRAMES, ImageSeries
 
 Route = Literal["solver", "field", "pinn", "none"]
-
-# Frames from which a rate can be checked by data that it was not fitted to.
-_FEWEST_FRAMES = 3
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def _impossible(situation: Situation) -> tuple[str, ...]:
     if situation.sought == "parameters":
         if not situation.intensities:
             reasons.append("a segmentation hides the width of the interface; give the intensities it was made from")
-        if situation.frames < _FEWEST_FRAMES:
+        if situation.frames < FEWEST_FRAMES:
             reasons.append(f"{situation.frames} frames fit any pair of rates; take more")
         if not situation.curved:
             reasons.append("a flat interface at rest tells kappa/W only; look at curved ones")

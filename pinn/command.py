@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from pinn.errors import DataRefusedError, InferenceError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pinn.images.reading import Told
     from pinn.phase_field.models import Camera, Model
     from pinn.report.record import Inference
@@ -88,29 +90,37 @@ def _infer(options: argparse.Namespace) -> "Inference":
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from pinn.images.reading import read_images
+    from pinn.phase_field.refusals import refuse_setting
     from pinn.report.say import say
 
     # What is cheap to refuse is refused before the images are read.
-    told, model, camera = _told(options), _model(options), _camera(options)
+    told, model, camera, initial = _told(options), _model(options), _camera(options), _initial(options.initial)
+    refuse_setting(model, camera, initial)
     _refuse_folder(options.out)
     series = read_images(options.images, told)
     console = Console()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         progress.add_task(f"fitting {len(series.times)} frames, back end: {options.backend}")
-        inference = _fitted(options, series, model, camera)
+        inference = _fitted(options, series, model, camera, initial)
     say(inference, console)
     return inference
 
 
-def _fitted(options: argparse.Namespace, series: "ImageSeries", model: "Model", camera: "Camera") -> "Inference":
+def _fitted(
+    options: argparse.Namespace,
+    series: "ImageSeries",
+    model: "Model",
+    camera: "Camera",
+    initial: "np.ndarray | None",
+) -> "Inference":
     from dataclasses import replace
 
     from pinn.phase_field.fit import fit
     from pinn.phase_field.plausibility import plausible
     from pinn.report.record import Inference
 
-    estimate = fit(series, model, camera, initial=_initial(options.initial), backend=options.backend)
+    estimate = fit(series, model, camera, initial=initial, backend=options.backend)
     estimate = replace(estimate, checks=(*estimate.checks, *plausible(series, model, estimate)))
     return Inference(options.images, series, model, estimate, _advice(series, model, options.backend))
 
@@ -165,7 +175,7 @@ def _camera(options: argparse.Namespace) -> "Camera":
     return Camera(gain=options.contrast, offset=options.dark, blur_px=options.blur, noise_sd=options.noise)
 
 
-def _initial(path: Path | None):
+def _initial(path: Path | None) -> "np.ndarray | None":
     import numpy as np
 
     if path is None:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Two frames are met by any pair of rates that gives the second one.
+FEWEST_FRAMES = 3
+
 
 @dataclass(frozen=True)
 class ImageSeries:

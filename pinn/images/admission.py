@@ -3,9 +3,8 @@
 import numpy as np
 
 from pinn.errors import DataRefusedError
+from pinn.series import FEWEST_FRAMES
 
-# A gradient in time needs a third frame to be checked by.
-_FEWEST_FRAMES = 3
 # Pixels along an axis: an interface and both phases beside it.
 _FEWEST_PIXELS = 8
 # Share of a frame's pixels at one end of the scale from which that end was cut: of unbounded noise, one pixel is there.
@@ -60,10 +59,10 @@ def _refuse_values(frames: np.ndarray, place: str) -> None:
 
 def _refuse_frames(frames: np.ndarray, place: str) -> None:
     measured = [number for number, frame in enumerate(frames) if not np.isnan(frame).all()]
-    if len(measured) < _FEWEST_FRAMES:
+    if len(measured) < FEWEST_FRAMES:
         raise DataRefusedError(
             f"{place}: {len(measured)} frames with pixels of {len(frames)}; "
-            f"rates need {_FEWEST_FRAMES}, and 10 or more are better"
+            f"rates need {FEWEST_FRAMES}, and 10 or more are better"
         )
     before = None
     for number in measured:

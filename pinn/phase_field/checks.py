@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 
 from pinn.estimate import Check
@@ -13,16 +14,26 @@ SLACK = 0.02  # correlation, and share of the noise's variance, that changes no 
 RESOLVED_PX, NARROWEST_PX = 1.5, 1.0  # of l, for its value and for any use of its profile
 
 
-def checks(problem: Problem, maximum: Maximum, told: Information, seen: np.ndarray) -> tuple[Check, ...]:
-    """Return the answers for one fit; `seen` is what the camera would see without noise."""
+def checks(
+    problem: Problem, maximum: Maximum, told: Information, seen: np.ndarray, step_error: float
+) -> tuple[Check, ...]:
+    """Return the answers for one fit.
+
+    Args:
+        problem: the data.
+        maximum: where the fit ended.
+        told: the information there.
+        seen: what the camera would see there without noise.
+        step_error: as of the function of that name.
+    """
     unknowns = maximum.unknowns
     return (
         Check("converged", maximum.converged, len(maximum.trace), 0, "the search came to rest at a maximum"),
-        _white(problem, told, seen),
+        _white(problem, seen),
         _noise(problem, told, float(unknowns.gain), seen),
         _resolved(unknowns),
         _camera(problem, unknowns),
-        _step(problem, told, unknowns, seen),
+        _step(step_error / told.noise_sd),
     )
 
 
@@ -37,10 +48,10 @@ def is_resolved(unknowns: Unknowns) -> bool:
     return bool(width_px(unknowns) > max(NARROWEST_PX, blur_px))
 
 
-def _white(problem: Problem, told: Information, seen: np.ndarray) -> Check:
+def _white(problem: Problem, seen: np.ndarray) -> Check:
     """Ask whether neighbouring residuals, in space and time, know of each other."""
     known = np.asarray(problem.known) > 0
-    residual = np.where(known, np.asarray(problem.measured) - seen, 0.0)
+    residual = np.asarray(problem.misfit(jnp.asarray(seen)))
     if problem.initial_free:  # it takes up most of the first frame's noise
         known, residual = known[1:], residual[1:]
     correlations = [_neighbours(residual, known, axis) for axis in range(residual.ndim)]
@@ -67,7 +78,7 @@ def _noise(problem: Problem, told: Information, gain: float, seen: np.ndarray) -
     if problem.noise_free:
         share = told.noise_sd / max(abs(gain), 1e-300)
         return Check("noise below contrast", share < 0.5, share, 0.5, "noise over the contrast of the phases")
-    squares = float(np.sum((np.asarray(problem.known) * (np.asarray(problem.measured) - seen)) ** 2))
+    squares = float(jnp.sum(problem.misfit(jnp.asarray(seen)) ** 2))
     off = abs(squares / told.noise_sd**2 / max(told.freedom, 1.0) - 1.0)
     limit = SLACK + SIGMAS * np.sqrt(2.0 / max(told.freedom, 1.0))
     return Check("noise as stated", off < limit, off, limit, "chi^2 per degree of freedom, off one")
@@ -99,14 +110,16 @@ def _camera(problem: Problem, unknowns: Unknowns) -> Check:
     return Check("point-spread function", apart, blur_px, blur_px, reason)
 
 
-def _step(problem: Problem, told: Information, unknowns: Unknowns, seen: np.ndarray) -> Check:
+def _step(shift: float) -> Check:
     """Ask what half the time step changes, as the largest shift of any rate in its standard deviations."""
-    shift = step_shift(problem, unknowns, seen, told.noise_sd)
     return Check("time step", shift < 1.0, shift, 1.0, "bound of the shift of any rate by the step, in its deviations")
 
 
-def step_shift(problem: Problem, unknowns: Unknowns, seen: np.ndarray, noise_sd: float) -> float:
-    """Return a bound of what half the time step shifts any rate by, in its standard deviations."""
+def step_error(problem: Problem, unknowns: Unknowns, seen: np.ndarray) -> float:
+    """Return what half the time step changes, summed in quadrature over known pixels, in intensities.
+
+    Over the noise it bounds the shift of any rate in its standard deviations.
+    """
     finer = replace(problem, longest_step=problem.longest_step / 2)
-    change = np.asarray(problem.known) * (np.asarray(finer.seen(finer.fields(unknowns), unknowns)) - seen)
-    return float(np.sqrt(np.sum(change**2)) / noise_sd)
+    change = np.asarray(problem.known) * (np.asarray(finer.predicted(unknowns)) - seen)
+    return float(np.sqrt(np.sum(change**2)))

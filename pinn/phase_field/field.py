@@ -99,7 +99,7 @@ def _rows(
 ) -> tuple[Array, Array, Array, Array]:
     """Return misfits, defects and the priors of first frame and scalars, each over its standard deviation."""
     unknowns, fields = problem.with_vector(here.unknowns, at.scalars), at.initial
-    misfit = problem.known * (problem.seen(fields, unknowns) - problem.measured) / noise
+    misfit = problem.misfit(problem.seen(fields, unknowns)) / noise
     defect = (_defect(problem, unknowns, fields) + here.multipliers) / (tightness * noise)
     prior = jnp.sqrt(problem.precision.initial) * (fields[0] - problem.centre.initial)
     held = jnp.sqrt(problem.vector(problem.precision)) * (at.scalars - problem.vector(problem.centre))
@@ -148,8 +148,7 @@ def _diagonal(problem: Problem, here: Tied, noise: Array, tightness: Array) -> F
     tie = (tightness * noise) ** -2
     sides = jnp.full_like(here.fields, 2.0).at[0].set(1.0).at[-1].set(1.0)
     data = problem.known * (here.unknowns.gain / noise) ** 2
-    ends = [(c, big - c - n) for c, big, n in zip(problem.corner, problem.grid.shape, data.shape[1:], strict=True)]
-    return tie * sides + jnp.pad(data, [(0, 0), *ends])
+    return tie * sides + jnp.pad(data, [(0, 0), *problem.margins])
 
 
 def _fixed(problem: Problem, direction: Point) -> Point:
@@ -163,11 +162,8 @@ def _with_noise(problem: Problem, here: Tied, better: Bool[Array, ""]) -> Tied:
     """Return the place with the noise that an accepted step leaves over, where noise is to be estimated."""
     if not problem.noise_free:
         return here
-    squares = jnp.sum((problem.known * (problem.seen(here.fields, here.unknowns) - problem.measured)) ** 2)
-    known = jnp.sum(problem.known)
-    taken = len(problem.free) + problem.initial_free * jnp.sum(problem.known.max(axis=0))
-    left_over = 0.5 * jnp.log(squares / jnp.maximum(known - taken, known / 4))
-    noise = jnp.where(better, left_over, here.unknowns.log_noise)
+    squares = jnp.sum(problem.misfit(problem.seen(here.fields, here.unknowns)) ** 2)
+    noise = jnp.where(better, problem.log_noise_from(squares), here.unknowns.log_noise)
     return replace(here, unknowns=eqx.tree_at(lambda tree: tree.log_noise, here.unknowns, noise))
 
 

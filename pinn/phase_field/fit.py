@@ -1,7 +1,7 @@
 """One call from images to parameters, whichever way to the maximum is taken."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 import jax
@@ -9,13 +9,13 @@ import numpy as np
 
 from pinn.errors import InferenceError
 from pinn.estimate import Estimate
-from pinn.phase_field.checks import checks, is_resolved, step_shift
+from pinn.phase_field.checks import checks, is_resolved, step_error
 from pinn.phase_field.identifiability import ridge, spectrum
 from pinn.phase_field.laplace import Information, information
 from pinn.phase_field.models import AllenCahn, Camera, Model
 from pinn.phase_field.pose import pose
 from pinn.phase_field.problem import Maximum, Problem
-from pinn.phase_field.quantities import identified, rates_of, refuse_scale, separate
+from pinn.phase_field.quantities import identified, rates_of, separate
 from pinn.phase_field.start import on_ladder, step_for
 from pinn.series import ImageSeries
 from pinn.units import si_factors
@@ -56,53 +56,61 @@ def fit(
     started = time.perf_counter()
     if backend not in BACKENDS:
         raise InferenceError(f"{backend=}: give one of {', '.join(BACKENDS)}")
-    refuse_scale(model)
     problem = pose(series, model, camera, initial)
     searching, counting = jax.random.split(jax.random.key(seed))
-    problem, maximum = _maximised(problem, backend, searching)
-    told = information(problem, maximum.unknowns, counting)
-    return _concluded(series, model, problem, maximum, told, backend, started)
+    found = _maximised(problem, backend, searching)
+    told = information(found.problem, found.maximum.unknowns, counting)
+    return _concluded(series, model, found, told, backend, started)
 
 
-def _maximised(problem: Problem, backend: str, key: jax.Array) -> tuple[Problem, Maximum]:
+@dataclass(frozen=True)
+class _Found:
+    """A maximum with the problem, which has its time step, what is seen there, and the error of the step."""
+
+    problem: Problem
+    maximum: Maximum
+    seen: np.ndarray
+    step_error: float
+
+    @classmethod
+    def of(cls, problem: Problem, maximum: Maximum) -> "_Found":
+        seen = np.asarray(problem.predicted(maximum.unknowns))
+        return cls(problem, maximum, seen, step_error(problem, maximum.unknowns, seen))
+
+
+def _maximised(problem: Problem, backend: str, key: jax.Array) -> _Found:
     """Return the maximum, searched again with shorter steps where the noise turns out to be small."""
     maximum = import_module(BACKENDS[backend]).maximise(problem, key)
     wanted = step_for(problem, maximum.unknowns)
-    for _ in range(REFINEMENTS):
-        if wanted >= problem.longest_step:
+    if wanted >= problem.longest_step:
+        return _Found.of(problem, maximum)
+    found = _polished(problem, maximum, wanted, key)
+    for _ in range(REFINEMENTS - 1):
+        shift = found.step_error / float(np.exp(found.maximum.unknowns.log_noise))
+        if shift < 1.0:
             break
-        problem = replace(problem, longest_step=wanted, start=maximum.unknowns)
-        polished = import_module(BACKENDS["solver"]).maximise(problem, key)
-        maximum = replace(polished, trace=np.concatenate([maximum.trace, polished.trace]))
-        wanted = _shorter(problem, maximum)
-    return problem, maximum
+        # By the order of four this one shifts no rate.
+        shorter = on_ladder(found.problem.longest_step * (2.0 * shift) ** -0.25)
+        found = _polished(found.problem, found.maximum, shorter, key)
+    return found
 
 
-def _shorter(problem: Problem, maximum: Maximum) -> float:
-    """Return the step as it is where it shifts no rate, else one with which, by the order of four, it would not."""
-    unknowns = maximum.unknowns
-    seen = np.asarray(problem.seen(problem.fields(unknowns), unknowns))
-    shift = step_shift(problem, unknowns, seen, float(np.exp(unknowns.log_noise)))
-    return problem.longest_step if shift < 1.0 else on_ladder(problem.longest_step * (2.0 * shift) ** -0.25)
+def _polished(problem: Problem, maximum: Maximum, step: float, key: jax.Array) -> _Found:
+    """Return the maximum with another time step, by the solver."""
+    problem = replace(problem, longest_step=step, start=maximum.unknowns)
+    polished = import_module(BACKENDS["solver"]).maximise(problem, key)
+    return _Found.of(problem, replace(polished, trace=np.concatenate([maximum.trace, polished.trace])))
 
 
 def _concluded(
-    series: ImageSeries,
-    model: Model,
-    problem: Problem,
-    maximum: Maximum,
-    told: Information,
-    backend: str,
-    started: float,
+    series: ImageSeries, model: Model, found: _Found, told: Information, backend: str, started: float
 ) -> Estimate:
-    unknowns = maximum.unknowns
-    seen = np.asarray(problem.seen(problem.fields(unknowns), unknowns))
+    problem, unknowns = found.problem, found.maximum.unknowns
     rates = rates_of(problem, unknowns, told.scalars, series)
     quantities, covariance = identified(rates, series, problem.kind, is_resolved(unknowns))
     apart = separate(rates, series, model) if is_resolved(unknowns) else ()
     known_force = isinstance(model, AllenCahn) and model.driving_force is not None
     known_scale = known_force or model.interface_energy is not None
-    inner = tuple(slice(first, first + size) for first, size in zip(problem.corner, seen.shape[1:], strict=True))
     without_units = si_factors(series.length_unit, series.time_unit) is None
     given = tuple(quantity.symbol for quantity in quantities)
     return Estimate(
@@ -111,11 +119,11 @@ def _concluded(
         covariance=covariance,
         separate=apart,
         ridge="" if apart else ridge(problem, given, known_scale, without_units),
-        fitted=seen,
-        initial=np.asarray(unknowns.initial)[inner],
+        fitted=found.seen,
+        initial=np.asarray(unknowns.initial)[problem.window],
         noise_sd=told.noise_sd,
-        checks=checks(problem, maximum, told, seen),
-        trace=maximum.trace,
+        checks=checks(problem, found.maximum, told, found.seen, found.step_error),
+        trace=found.maximum.trace,
         seconds=time.perf_counter() - started,
         spectrum=spectrum(problem, unknowns, told.scalars, known_scale),
     )

@@ -129,9 +129,7 @@ class Scene(eqx.Module):
         points = _points(self.problem)[0]
         first_frame = jax.lax.map(lambda point: self.values(unknowns, point)[0], points, batch_size=4096)
         inner = first_frame.reshape(self.problem.measured.shape[1:])
-        sizes = zip(self.problem.corner, self.problem.grid.shape, inner.shape, strict=True)
-        initial = jnp.pad(inner, [(corner, big - corner - small) for corner, big, small in sizes], mode="edge")
-        return eqx.tree_at(lambda tree: tree.initial, found, initial)
+        return eqx.tree_at(lambda tree: tree.initial, found, jnp.pad(inner, self.problem.margins, mode="edge"))
 
     def _order(self, unknowns: Float[Array, " unknowns"]) -> Callable[[Array], Array]:
         return lambda point: self.values(unknowns, point)[0]

@@ -135,16 +135,12 @@ def conjugate_gradients(
 
 def _residual(problem: Problem, unknowns: Unknowns) -> Float[Array, "times *pixels"]:
     """Return known residuals in standard deviations of the noise."""
-    seen = problem.seen(problem.fields(unknowns), unknowns)
-    return problem.known * (seen - problem.measured) * jnp.exp(-unknowns.log_noise)
+    return problem.misfit(problem.predicted(unknowns)) * jnp.exp(-unknowns.log_noise)
 
 
 def _pixel_weight(problem: Problem, unknowns: Unknowns) -> Float[Array, "*grid"]:
     weight = problem.known.max(axis=0) * (unknowns.gain * jnp.exp(-unknowns.log_noise)) ** 2
-    ends = [
-        (c, big - c - small) for c, big, small in zip(problem.corner, problem.grid.shape, weight.shape, strict=True)
-    ]
-    return jnp.pad(weight, ends)
+    return jnp.pad(weight, problem.margins)
 
 
 def _minus(a: Point, b: Point) -> Point:

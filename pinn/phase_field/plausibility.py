@@ -5,7 +5,7 @@ import numpy as np
 from pinn.estimate import Check, Estimate
 from pinn.phase_field.models import AllenCahn, Model
 from pinn.series import ImageSeries
-from pinn.units import METRES, SECONDS
+from pinn.units import si_factors
 
 _WIDTH = "interface width"
 # An interface thinner than half an atom is none: atoms are .2 to .5 nm apart.
@@ -27,10 +27,11 @@ def plausible(series: ImageSeries, model: Model, estimate: Estimate) -> tuple[Ch
     """
     values = {quantity.symbol: quantity.value for quantity in (*estimate.identified, *estimate.separate)}
     checks = [_window(series, values[_WIDTH])] if _WIDTH in values else []
-    if series.length_unit in METRES and series.time_unit in SECONDS:
+    factors = si_factors(series.length_unit, series.time_unit)
+    if factors is not None:
+        metre, second = factors
         # What a flux of composition, or of order, is per gradient: area per time in both equations.
         diffusivity = values.get("M kappa" if isinstance(model, AllenCahn) else "M W")
-        metre, second = METRES[series.length_unit], SECONDS[series.time_unit]
         width = values[_WIDTH] * metre if _WIDTH in values else None
         checks += _of_matter(width, None if diffusivity is None else diffusivity * metre**2 / second)
     if "sigma" in values:

@@ -1,7 +1,5 @@
 """From images and what a person knows to a problem with start values and priors."""
 
-from typing import get_args
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,9 +7,9 @@ import numpy as np
 
 from physics.phase_field.grid import Grid
 from pinn.errors import DataRefusedError
-from pinn.phase_field.models import AllenCahn, Camera, Edge, Model
+from pinn.phase_field.models import AllenCahn, Camera, Model
 from pinn.phase_field.problem import SCALARS, Problem, Unknowns
-from pinn.phase_field.refusals import refuse_unfit
+from pinn.phase_field.refusals import refuse_setting, refuse_unfit
 from pinn.phase_field.start import first_guess, scanned
 from pinn.series import ImageSeries
 
@@ -30,11 +28,13 @@ def pose(series: ImageSeries, model: Model, camera: Camera, initial: np.ndarray 
         initial: the order parameter at the first time where it is known, shape (*pixels); None to infer it.
 
     Raises:
-        DataRefusedError: the series is no intensities of an evolving phase field, or `initial` does not fit it.
+        DataRefusedError: the series is no intensities of an evolving phase field, or a setting does not fit it.
     """
+    refuse_setting(model, camera, initial)
     refuse_unfit(series)
     frames, times = np.asarray(series.frames, float), np.asarray(series.times, float)
-    _refuse_setting(model, camera, initial, frames.shape[1:])
+    if initial is not None and np.shape(initial) != frames.shape[1:]:
+        raise DataRefusedError(f"{np.shape(initial)=}: give it on the pixels of a frame, {frames.shape[1:]}")
     margin = model.margin_px if model.edge == "open" else 0
     start, width_px = first_guess(frames, camera, initial, margin)
     elapsed = (times - times[0]) / (times[-1] - times[0])
@@ -69,18 +69,3 @@ def _precision(start: Unknowns, initial_free: bool) -> Unknowns:
     flat = jax.tree.map(jnp.zeros_like, start)
     initial = jnp.full_like(start.initial, INITIAL_SD**-2 if initial_free else 0.0)
     return eqx.tree_at(lambda tree: tree.initial, flat, initial)
-
-
-def _refuse_setting(model: Model, camera: Camera, initial: np.ndarray | None, pixels: tuple[int, ...]) -> None:
-    if model.edge not in get_args(Edge):
-        raise DataRefusedError(f"{model.edge=}: give one of {get_args(Edge)}")
-    if model.edge == "open" and (model.margin_px < 1 or initial is not None):
-        raise DataRefusedError(f"{model.margin_px=}: an open edge needs a margin, and an initial field to be inferred")
-    for name in ("gain", "noise_sd"):
-        value = getattr(camera, name)
-        if value is not None and not (np.isfinite(value) and value > 0):
-            raise DataRefusedError(f"camera.{name}={value}: give a positive number, or None to fit it")
-    if camera.blur_px is not None and not camera.blur_px >= 0:
-        raise DataRefusedError(f"{camera.blur_px=}: give the standard deviation of the point-spread function in pixels")
-    if initial is not None and (np.shape(initial) != pixels or not np.isfinite(initial).all()):
-        raise DataRefusedError(f"{np.shape(initial)=}: give finite values on the pixels of a frame, {pixels}")

@@ -102,18 +102,44 @@ class Problem(eqx.Module):
         when = schedule(self.times, self.longest_step)
         return evolve(unknowns.initial, self.equation(unknowns), self.grid, when)
 
+    @property
+    def window(self) -> tuple[slice, ...]:
+        """Return where the frames lie in the grid."""
+        pixels = self.measured.shape[1:]
+        return tuple(slice(first, first + size) for first, size in zip(self.corner, pixels, strict=True))
+
+    @property
+    def margins(self) -> tuple[tuple[int, int], ...]:
+        """Return the points of the grid before and behind the frames along each axis."""
+        return tuple((cut.start, size - cut.stop) for cut, size in zip(self.window, self.grid.shape, strict=True))
+
     def seen(self, fields: Float[Array, "times *grid"], unknowns: Unknowns) -> Float[Array, "times *pixels"]:
         """Return what the camera would record of these fields without noise."""
         if self.blurs or self.pixel_average:
             fields = blurred(fields, self.grid, unknowns.blur_variance, self.pixel_average)
-        ends = np.add(self.corner, self.measured.shape[1:])
-        window = tuple(slice(first, last) for first, last in zip(self.corner, ends, strict=True))
-        return unknowns.gain * fields[(slice(None), *window)] + unknowns.offset
+        return unknowns.gain * fields[(slice(None), *self.window)] + unknowns.offset
+
+    @eqx.filter_jit
+    def predicted(self, unknowns: Unknowns) -> Float[Array, "times *pixels"]:
+        """Return what the camera would record without noise, by the spectral solver; compiled once a time step."""
+        return self.seen(self.fields(unknowns), unknowns)
+
+    def misfit(self, seen: Float[Array, "times *pixels"]) -> Float[Array, "times *pixels"]:
+        """Return what the camera would record less what was measured, 0 where nothing was."""
+        return self.known * (seen - self.measured)
+
+    def log_noise_from(self, squares: Float[Array, ""]) -> Float[Array, ""]:
+        """Return the logarithm of the noise that leaves a misfit of this sum of squares.
+
+        Each pixel of an initial field that any frame shows takes one degree of freedom, as each free scalar does.
+        """
+        known = jnp.sum(self.known)
+        taken = len(self.free) + self.initial_free * jnp.sum(self.known.max(axis=0))
+        return 0.5 * jnp.log(squares / jnp.maximum(known - taken, known / 4))
 
     def log_likelihood(self, fields: Float[Array, "times *grid"], unknowns: Unknowns) -> Float[Array, ""]:
         """Return the Gaussian log-likelihood of the data for fields from any back end, up to a constant."""
-        misfit = self.known * (self.seen(fields, unknowns) - self.measured)
-        squares = jnp.sum(misfit**2) * jnp.exp(-2 * unknowns.log_noise)
+        squares = jnp.sum(self.misfit(self.seen(fields, unknowns)) ** 2) * jnp.exp(-2 * unknowns.log_noise)
         return -0.5 * squares - jnp.sum(self.known) * unknowns.log_noise
 
     def log_prior(self, unknowns: Unknowns) -> Float[Array, ""]:

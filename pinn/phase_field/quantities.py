@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from pinn.amounts import Measured
-from pinn.errors import DataRefusedError
 from pinn.estimate import Quantity
 from pinn.phase_field.identifiability import rate_information
 from pinn.phase_field.models import AllenCahn, Model
@@ -117,27 +116,6 @@ def _rows(rates: Rates, scale: Measured, rows: tuple[_Row, ...], model: Model) -
         if sd < WIDEST_SD:
             quantities.append(_quantity(symbol, value, sd, shift + sign * np.log(abs(scale.value)), unit))
     return tuple(quantities)
-
-
-def refuse_scale(model: Model) -> None:
-    """Refuse a known number that has another unit or no size.
-
-    Raises:
-        DataRefusedError: of the driving force or the interface energy.
-    """
-    force = model.driving_force if isinstance(model, AllenCahn) else None
-    for name, measured, unit in (
-        ("driving_force", force, "J/m^3"),
-        ("interface_energy", model.interface_energy, "J/m^2"),
-    ):
-        if measured is None:
-            continue
-        if measured.unit != unit:
-            raise DataRefusedError(f"{name} in {measured.unit!r}: give it in {unit}")
-        if not (np.isfinite(measured.value) and measured.value != 0 and np.isfinite(measured.sd) and measured.sd >= 0):
-            raise DataRefusedError(f"{name}={measured}: give a finite value that is not 0 and its standard deviation")
-        if name == "interface_energy" and measured.value < 0:
-            raise DataRefusedError(f"{name}={measured}: an interface has a positive energy")
 
 
 def _quantity(symbol: str, log: float, sd: float, shift: float, unit: str, sign: float = 1.0) -> Quantity:

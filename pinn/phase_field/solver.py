@@ -108,10 +108,7 @@ def _with_noise(problem: Problem, step: Step) -> Step:
     """Return the step with the noise that its residuals show, where noise is to be estimated."""
     if not problem.noise_free:
         return step
-    known = float(jnp.sum(problem.known))
-    # Each pixel of an initial field that any frame shows takes one degree of freedom.
-    taken = len(problem.free) + problem.initial_free * float(jnp.sum(problem.known.max(axis=0)))
-    noise = 0.5 * jnp.log(step.squares / max(known - taken, known / 4))
+    noise = problem.log_noise_from(step.squares)
     shrunk = jnp.exp(2 * (step.place.log_noise - noise))
     place = eqx.tree_at(lambda tree: tree.log_noise, step.place, noise)
     return replace(step, place=place, gain=step.gain * shrunk)

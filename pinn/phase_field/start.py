@@ -139,7 +139,6 @@ def _mean_squares(problem: Problem, candidates: Float[Array, "n 3"]) -> Float[Ar
 
     def one(row: Float[Array, " 3"]) -> Float[Array, ""]:
         unknowns = eqx.tree_at(lambda tree: (tree.log_gradient, tree.log_well, tree.drive), problem.start, tuple(row))
-        misfit = problem.known * (problem.seen(problem.fields(unknowns), unknowns) - problem.measured)
-        return jnp.sum(misfit**2) / jnp.sum(problem.known)
+        return jnp.sum(problem.misfit(problem.predicted(unknowns)) ** 2) / jnp.sum(problem.known)
 
     return jax.lax.map(one, candidates)

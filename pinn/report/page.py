@@ -10,7 +10,7 @@ import numpy as np
 from pinn.errors import MissingPackageError
 from pinn.estimate import Estimate, Quantity
 from pinn.report.plots import fit_plot, frames_plot, posterior_plot, spectrum_plot
-from pinn.report.record import Inference, sha256, versions
+from pinn.report.record import Inference, versions
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,9 @@ def _lead(inference: Inference) -> str:
 
 def _cards(inference: Inference) -> list[Card]:
     estimate = inference.estimate
-    failed = [check.name for check in estimate.checks if not check.passed]
-    text = f"failed: {', '.join(failed)}" if failed else f"all {len(estimate.checks)} checks passed"
-    cards = [Card("not to be trusted" if failed else "trusted", text, "warn" if failed else "")]
-    for quantity, row in zip(estimate.identified, rows(estimate.identified), strict=True):
-        cards.append(Card(f"{row.value} {row.unit}", f"{quantity.symbol}, ± {row.relative}"))
-    cards += _scale_cards(estimate)
+    cards = [_verdict(estimate), *map(_number, rows((*estimate.identified, *estimate.separate)))]
+    if not estimate.separate:
+        cards.append(Card("no scale", "mobility and energies are known only as products: see the ridge", "warn"))
     contrast = np.ptp(np.nanpercentile(inference.series.frames, (5, 95)))
     cards.append(Card(f"{100 * estimate.noise_sd / contrast:.2g} %", "noise of a pixel, of the contrast"))
     if inference.advice:
@@ -126,16 +123,19 @@ def _cards(inference: Inference) -> list[Card]:
     return cards
 
 
-def _scale_cards(estimate: Estimate) -> list[Card]:
-    if estimate.separate:
-        shown = zip(estimate.separate, rows(estimate.separate), strict=True)
-        return [Card(f"{row.value} {row.unit}", f"{q.symbol}, ± {row.relative}") for q, row in shown]
-    return [Card("no scale", "mobility and energies are known only as products: see the ridge", "warn")]
+def _verdict(estimate: Estimate) -> Card:
+    if estimate.failed:
+        return Card("not to be trusted", f"failed: {', '.join(estimate.failed)}", "warn")
+    return Card("trusted", f"all {len(estimate.checks)} checks passed")
+
+
+def _number(row: Row) -> Card:
+    return Card(f"{row.value} {row.unit}", f"{row.symbol}, ± {row.relative}")
 
 
 def _log(inference: Inference) -> list[tuple[str, str]]:
     return [
-        ("images (SHA-256)", sha256(inference.path)),
+        ("images (SHA-256)", inference.sha256),
         ("model", str(inference.model)),
         ("noise of a pixel", f"{inference.estimate.noise_sd:.4g} in units of the intensities"),
         ("versions", ", ".join(f"{name} {number}" for name, number in versions().items())),

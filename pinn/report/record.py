@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ class Inference:
     estimate: Estimate
     advice: str = ""
 
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the images' file, or of all files of a folder with their names."""
+        return _sha256(self.path)
+
 
 def write_record(inference: Inference, path: Path) -> Path:
     """Write quantities, intervals, ridge and checks to `path`, the fitted frames to an NPZ file beside it."""
@@ -46,8 +52,7 @@ def write_record(inference: Inference, path: Path) -> Path:
     return path
 
 
-def sha256(path: Path) -> str:
-    """Return the hash of a file, or of all files of a folder with their names."""
+def _sha256(path: Path) -> str:
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
     digest = hashlib.sha256()
@@ -67,7 +72,7 @@ def _record(inference: Inference, fields: str) -> dict[str, Any]:
     return {
         "schema": _SCHEMA,
         "images": {
-            "file": inference.path.name, "sha256": sha256(inference.path), "shape": list(series.frames.shape),
+            "file": inference.path.name, "sha256": inference.sha256, "shape": list(series.frames.shape),
             "pixel_size": series.pixel_size, "length_unit": series.length_unit,
             "times": series.times.tolist(), "time_unit": series.time_unit,
         },

@@ -17,10 +17,9 @@ def say(inference: Inference, console: Console) -> None:
     console.print(_checks(inference))
     if inference.advice:
         console.print(f"[yellow]advice:[/yellow] {escape(inference.advice)}")
-    failed = [check.name for check in estimate.checks if not check.passed]
-    verdict = (
-        f"[red]not to be trusted[/red]: failed {', '.join(failed)}" if failed else "[green]every check passed[/green]"
-    )
+    verdict = "[green]every check passed[/green]"
+    if estimate.failed:
+        verdict = f"[red]not to be trusted[/red]: failed {', '.join(estimate.failed)}"
     console.print(f"{verdict}; {estimate.backend}, {estimate.seconds:.1f} s")
 
 

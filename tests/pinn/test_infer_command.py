@@ -72,6 +72,20 @@ def test_what_cannot_be_fitted_is_refused_in_one_line(scene, tmp_path, capsys, a
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--initial", "missing.npy"), "is no .npy file of numbers"),
+        (("--noise", "-1"), "camera.noise_sd=-1.0: give a positive number"),
+        (("--interface-energy", "-2 J/m^2"), "is not positive; an interface costs energy"),
+    ],
+)
+def test_settings_are_refused_before_images_are_read(tmp_path, capsys, arguments, message):
+    told = ("--pixel-size", "1um", "--frame-time", "1s", "--out", tmp_path / "out")
+    assert infer(tmp_path / "no such images.npz", *ALLEN_CAHN, *told, *arguments) == 1
+    assert message in capsys.readouterr().err
+
+
 def test_a_segmentation_and_a_file_in_the_way_are_refused(scene, tmp_path, capsys):
     np.savez(tmp_path / "labels.npz", frames=circle() > 0.45)
     assert infer(tmp_path / "labels.npz", *ALLEN_CAHN, "--in-pixels", "--out", tmp_path / "out") == 1
