@@ -1,10 +1,7 @@
 """Inverse problems: errors of rates and stiffness against noise, their intervals, peers beside us, and the advice."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
-
-from benchmarks.record import UnavailableError
 
 
 def measure(smoke: bool) -> dict[str, Any]:
@@ -13,8 +10,9 @@ def measure(smoke: bool) -> dict[str, Any]:
     Raises:
         UnavailableError: DeepXDE is not installed.
     """
-    if find_spec("deepxde") is None:
-        raise UnavailableError("deepxde is not installed: pip install '.[peers]'")
+    from benchmarks.inverse.peers import need_deepxde
+
+    need_deepxde()
     return {figure: value for part in _parts() for figure, value in part(smoke).items()}
 
 
@@ -22,6 +20,7 @@ def _parts() -> list[Callable[[bool], dict[str, Any]]]:
     from benchmarks.inverse.accuracy import measure_accuracy
     from benchmarks.inverse.advice import measure_advice
     from benchmarks.inverse.burgers import measure_burgers
+    from benchmarks.inverse.movies import measure_movies
     from benchmarks.inverse.plate import measure_plate
 
-    return [measure_accuracy, measure_plate, measure_burgers, measure_advice]
+    return [measure_accuracy, measure_plate, measure_burgers, measure_movies, measure_advice]

@@ -1,40 +1,46 @@
 """Errors of the rates against the noise, coverage of the intervals, and the distance to the Cramer-Rao bound.
 
 Ten patterns of 64 x 64 pixels and 20 frames from an independent scheme on a finer grid (`truth`), 0, 1, 5 and 10 % of
-the contrast as noise, the camera known, the start known or inferred.
+the contrast as noise, the camera known, the start known or inferred; by the solver and by the network with its polish.
 """
 
 import time
+from importlib import import_module
 
 import jax
 import numpy as np
 
 from benchmarks.inverse.truth import Truth, morphology
 from pinn.amounts import Measured
-from pinn.phase_field.fit import fit
+from pinn.phase_field.fit import BACKENDS, fit
 from pinn.phase_field.laplace import information
 from pinn.phase_field.models import AllenCahn, Camera
 from pinn.phase_field.pose import pose
 from pinn.phase_field.quantities import NORMAL_95
-from pinn.phase_field.solver import maximise
 
 NOISES = (0.0, 0.01, 0.05, 0.1)
 SEEDS, REPEATS = 10, 10  # patterns, and draws of the noise for each in the coverage
+# Patterns for the network, which takes minutes of a processor and one of an accelerator.
+SEEDS_OF_NETWORK = {True: 1, False: SEEDS}
 CAMERA = Camera(gain=1.0, offset=0.0, blur_px=0.0)
 FORCE = 1e6  # J/m^3; any number: it scales M, kappa and W
 
 
 def measure_accuracy(smoke: bool) -> dict[str, object]:
-    """Return the figures of the solver back end."""
+    """Return the figures of the solver and, but for the short form, of the network."""
     truths = [morphology(seed) for seed in range(1 if smoke else SEEDS)]
-    figures = errors(truths, (0.05,) if smoke else NOISES, inferred=False)
-    figures |= errors(truths[: 1 if smoke else None], (0.05,) if smoke else NOISES, inferred=True)
+    noises = (0.05,) if smoke else NOISES
+    figures = errors(truths, noises, inferred=False) | errors(truths, noises, inferred=True)
+    if not smoke:
+        figures |= errors(truths[: SEEDS_OF_NETWORK[jax.default_backend() == "cpu"]], noises, True, "pinn")
     figures["coverage95"], figures["coverage95_intervals"] = coverage(truths, 1 if smoke else REPEATS)
     driven = [morphology(seed, drive_over_well=0.05) for seed in range(1 if smoke else SEEDS)]
     return figures | separated(driven)
 
 
-def errors(truths: list[Truth], noises: tuple[float, ...], inferred: bool) -> dict[str, object]:
+def errors(
+    truths: list[Truth], noises: tuple[float, ...], inferred: bool, backend: str = "solver"
+) -> dict[str, object]:
     """Return root mean square errors of M kappa and M W in per cent over the patterns, and wall times.
 
     Args:
@@ -42,30 +48,33 @@ def errors(truths: list[Truth], noises: tuple[float, ...], inferred: bool) -> di
         noises: standard deviations over the contrast.
         inferred: whether the start is inferred; the JSON names without ending are those with the start inferred, which
             asks for less.
+        backend: of `fit`.
     """
     figures: dict[str, object] = {}
     ending, walls = ("" if inferred else "_known_start"), []
     for noise in noises:
         rows = []
         for seed, truth in enumerate(truths):
-            off, _, seconds = _fitted(truth, noise, 1000 + seed, inferred)
+            off, _, seconds = _fitted(truth, noise, 1000 + seed, inferred, backend)
             rows.append(off)
             walls.append(seconds)
         rms = 100 * np.sqrt(np.mean(np.square(rows), axis=0))
         per_cent = round(100 * noise)
-        figures[f"mk_error_{per_cent}pct_solver{ending}"] = round(float(rms[0]), 4)
-        figures[f"mw_error_{per_cent}pct_solver{ending}"] = round(float(rms[1]), 4)
-    name = "wall_s_solver_unknown" if inferred else "wall_s_solver_known"
+        figures[f"mk_error_{per_cent}pct_{backend}{ending}"] = round(float(rms[0]), 4)
+        figures[f"mw_error_{per_cent}pct_{backend}{ending}"] = round(float(rms[1]), 4)
+    name = f"wall_s_{backend}_{'unknown' if inferred else 'known'}"
     # The median leaves out fits that had to be compiled first; the largest does not.
     return figures | {name: round(float(np.median(walls)), 2), f"{name}_with_compilation": round(max(walls), 2)}
 
 
-def _fitted(truth: Truth, noise: float, seed: int, inferred: bool) -> tuple[np.ndarray, np.ndarray, float]:
+def _fitted(
+    truth: Truth, noise: float, seed: int, inferred: bool, backend: str = "solver"
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Return errors of ln a and ln b, their standard deviations, and the seconds from images to maximum."""
     series = truth.series(noise, seed)
     started = time.perf_counter()
     problem = pose(series, AllenCahn(), CAMERA, None if inferred else truth.frames[0])
-    maximum = maximise(problem, jax.random.key(seed))
+    maximum = import_module(BACKENDS[backend]).maximise(problem, jax.random.key(seed))
     seconds = time.perf_counter() - started
     duration = truth.times[-1] - truth.times[0]
     off = np.asarray(problem.vector(maximum.unknowns)) - np.log([truth.gradient * duration, truth.well * duration])

@@ -4,21 +4,17 @@ Each fit is a process of its own on one thread, its time that process's processo
 included; on an accelerator it is wall time.
 """
 
-import json
 import os
-import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from benchmarks.inverse.apart import run_apart
 from benchmarks.inverse.burgers_data import NOISES, SPEED, VISCOSITY, samples
 from benchmarks.inverse.pareto import Course, error_ratio, rms, time_ratio
-from benchmarks.record import UnavailableError
+from benchmarks.inverse.peers import need_deepxde
 
 SEEDS, PEER_SEEDS = range(10), range(2)
 CAP_S = 900.0
@@ -32,8 +28,7 @@ def measure_burgers(smoke: bool) -> dict[str, Any]:
     Raises:
         UnavailableError: DeepXDE is not installed.
     """
-    if find_spec("deepxde") is None:
-        raise UnavailableError("DeepXDE is not installed: pip install .[peers]")
+    need_deepxde()
     noises = (0.01,) if smoke else NOISES
     cap_s = 8.0 if smoke else CAP_S
     jobs = _jobs(noises, smoke)
@@ -46,11 +41,7 @@ def measure_burgers(smoke: bool) -> dict[str, Any]:
 
 def fit_apart(arm: str, noise: float, seed: int, cap_s: float) -> Course:
     """Return the course of one fit in its own process: seconds, and relative errors of speed and viscosity."""
-    command = [sys.executable, "-m", "benchmarks.inverse.burgers_arm", arm, str(noise), str(seed), str(cap_s)]
-    wall = ["--wall"] if shutil.which("nvidia-smi") else []
-    threads = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
-    done = subprocess.run(command + wall, capture_output=True, text=True, check=True, env={**os.environ, **threads})
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run_apart("benchmarks.inverse.burgers_arm", arm, noise, seed, cap_s)
     errors = np.abs(np.asarray(found["estimates"]) / [SPEED, VISCOSITY] - 1.0)
     return Course(np.asarray(found["seconds"]), errors)
 

@@ -7,11 +7,23 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from benchmarks.inverse.trajectory import Trajectory
+from benchmarks.record import UnavailableError
+
+
+def need_deepxde() -> None:
+    """Refuse to begin what DeepXDE is needed for.
+
+    Raises:
+        UnavailableError: it is not installed.
+    """
+    if find_spec("deepxde") is None:
+        raise UnavailableError("DeepXDE is not installed: pip install '.[peers]'")
 
 
 @dataclass(frozen=True)
@@ -26,7 +38,8 @@ class PeerProblem:
         estimates: of interest, from the unknowns.
         points: measured at, shape (n, axes).
         values: measured, shape (n, 1), output 0.
-        collocation: points of the residual beside the measured ones.
+        collocation: points of the residual.
+        anchored: whether the residual is asked for at the measured points, too, as Raissi does.
         features: of points for the first layer, on torch tensors; none by default.
         inputs: columns of the features.
         outputs: of the network.
@@ -42,6 +55,7 @@ class PeerProblem:
     points: np.ndarray
     values: np.ndarray
     collocation: int
+    anchored: bool = True
     features: Callable[[Any], Any] | None = None
     inputs: int = 2
     outputs: int = 1
@@ -89,7 +103,7 @@ def _model(dde: Any, problem: PeerProblem, unknowns: list) -> Any:
         lambda points, outputs: problem.residual(points, outputs, unknowns),
         [observed],
         num_domain=problem.collocation,
-        anchors=problem.points,
+        anchors=problem.points if problem.anchored else None,
     )
     inputs = problem.inputs if problem.features else len(problem.low)
     network = dde.nn.FNN([inputs, *problem.hidden, problem.outputs], "tanh", "Glorot normal")

@@ -1,21 +1,17 @@
 """Twenty grains of a plate, each with constants of its own: error of the stiffness and time, over seeds and noise."""
 
-import json
-import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from benchmarks.inverse.apart import run_apart
 from benchmarks.inverse.pareto import Course, rms, time_ratio
+from benchmarks.inverse.peers import need_deepxde
 from benchmarks.inverse.plate_data import Plate, make_plate, measured
-from benchmarks.record import UnavailableError
 from physics.elasticity.tensor import planar_rotation, to_voigt
 from pinn.stiffness.estimate import StiffnessEstimate
 from pinn.stiffness.fit import Backend, fit_stiffness
@@ -79,8 +75,7 @@ def measure_plate(smoke: bool) -> dict[str, Any]:
     Raises:
         UnavailableError: DeepXDE is not installed.
     """
-    if find_spec("deepxde") is None:
-        raise UnavailableError("DeepXDE is not installed: pip install .[peers]")
+    need_deepxde()
     seeds = range(2 if smoke else SEEDS)
     cases = [small_case(seed) if smoke else case(seed) for seed in seeds]
     figures: dict[str, Any] = {"plate_seeds": len(cases), "plate_load_error": LOAD_ERROR}
@@ -105,11 +100,8 @@ def run(one: Case, noise: float, seed: int, backend: Backend) -> "Outcome":
 def _deepxde(seed: int, smoke: bool) -> Course:
     """Return the course of one training in its own process, on one thread as ours."""
     cap_s = 20.0 if smoke else CAP_S
-    command = [sys.executable, "-m", "benchmarks.inverse.plate_deepxde", str(seed), str(cap_s)]
-    threads = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
-    command += ["--smoke"] if smoke else []
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **threads})
-    seconds, errors = np.array(json.loads(done.stdout.splitlines()[-1])).T
+    small = ["--smoke"] if smoke else []
+    seconds, errors = np.array(run_apart("benchmarks.inverse.plate_deepxde", seed, cap_s, *small)).T
     return Course(seconds, errors[:, None])
 
 

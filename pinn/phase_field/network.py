@@ -5,7 +5,7 @@ network's loss was small but its rates were wrong, the polish moves them far: th
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import final
 
 import equinox as eqx
@@ -25,21 +25,38 @@ from pinn.training.least_squares import Term
 from pinn.training.network import perceptron_field
 from pinn.training.residuals import first, laplacian
 
-HIDDEN = (40, 40, 40)  # 4000 weights or so: normal equations of a few seconds on one core
 HARMONICS = 4
-PLAN = Plan(Schedule(4000, 5e-3, 2048), (0.1, 0.1, 0.3, 0.3, 0.3, 0.3), 6, 8000)
-# Data of the second-order steps: they hold a network of this size, and the polish uses all of them again.
-MOST_DATA = 12000
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How large a network, how many data for its second-order steps, and how it is trained.
+
+    The polish uses all data again.
+    """
+
+    hidden: tuple[int, ...]
+    most_data: int
+    plan: Plan
+
+
+# Of n weights a row of the normal equations costs n^2, which an accelerator does a hundred times as fast. A larger
+# penalty of the equation would need more weights yet: with too few it moves the field off the data, and the rates
+# with it.
+ON_PROCESSOR = Effort((40, 40, 40), 8000, Plan(Schedule(4000, 5e-3, 1024), (0.1, 0.1, 0.3, 0.3), 6, 5000))
+ON_ACCELERATOR = Effort(
+    (80, 80, 80), 24000, Plan(Schedule(3000, 5e-3, 2048), (0.1, 0.1, 0.3, 0.3, 0.3, 0.3), 10, 16000)
+)
 # Rates that the solver moves by more than this, in their logarithm, were not found by the network.
 SAME_RATES = 0.1
 
 
-def maximise(problem: Problem, key: PRNGKeyArray) -> Maximum:
+def maximise(problem: Problem, key: PRNGKeyArray, listen: Callable[[Unknowns], bool] = lambda _: True) -> Maximum:
     """Return the maximum of the log-posterior, by the network and a polish through the solver.
 
-    It has converged where the polish came to rest near the network's rates.
+    It has converged where the polish came to rest near the network's rates. `listen` is as of `network_fit`.
     """
-    network = network_fit(problem, key)
+    network = network_fit(problem, key, listen=listen)
     polished = solver.maximise(replace(problem, start=network.unknowns), key)
     moved = _rates(polished.unknowns) - _rates(network.unknowns)
     near = bool(jnp.max(jnp.abs(moved)) < SAME_RATES)
@@ -48,16 +65,46 @@ def maximise(problem: Problem, key: PRNGKeyArray) -> Maximum:
     )
 
 
-def network_fit(problem: Problem, key: PRNGKeyArray, plan: Plan = PLAN) -> Maximum:
-    """Return what the network alone finds; the trace is of its objective, which is no log-posterior."""
-    build, choose, train = jax.random.split(key, 3)
-    outputs = 1 if problem.kind == "allen-cahn" else 2
-    field, weights = perceptron_field(_features(problem), _envelope(problem), HIDDEN, outputs, build)
-    scene = Scene(problem, field)
-    data = _data(problem, scene, choose)
-    start = jnp.concatenate([problem.vector(problem.start), weights])
-    unknowns, trace = continued(data, scene.equations(), _box(problem), start, plan, train, lambda _: True)
+def network_fit(
+    problem: Problem,
+    key: PRNGKeyArray,
+    effort: Effort | None = None,
+    listen: Callable[[Unknowns], bool] = lambda _: True,
+) -> Maximum:
+    """Return what the network alone finds; the trace is of its objective, which is no log-posterior.
+
+    Args:
+        problem: the data.
+        key: of weights, data and points.
+        effort: what the network may cost; by default what suits the device.
+        listen: told rates and camera after each round; the last one is that after which it answers False.
+    """
+    effort = effort or usual_effort()
+    pose, train = jax.random.split(key)
+    scene, box, data, start = posed_on_network(problem, effort, pose)
+
+    def told(unknowns: Float[Array, " unknowns"]) -> bool:
+        return listen(scene.scalars(unknowns))
+
+    unknowns, trace = continued(data, scene.equations(), box, start, effort.plan, train, told)
     return Maximum(scene.conclude(unknowns), trace, bool(np.isfinite(trace[-1])))
+
+
+def usual_effort() -> Effort:
+    """Return what suits the device."""
+    return ON_PROCESSOR if jax.default_backend() == "cpu" else ON_ACCELERATOR
+
+
+def posed_on_network(
+    problem: Problem, effort: Effort, key: PRNGKeyArray
+) -> tuple["Scene", Box, Term, Float[Array, " unknowns"]]:
+    """Return residuals of a network, the box they hold in, the data and the unknowns to begin with."""
+    build, choose = jax.random.split(key)
+    outputs = 1 if problem.kind == "allen-cahn" else 2
+    field, weights = perceptron_field(_features(problem), _envelope(problem), effort.hidden, outputs, build)
+    scene = Scene(problem, field)
+    start = jnp.concatenate([problem.vector(problem.start), weights])
+    return scene, _box(problem), _data(problem, scene, effort.most_data, choose), start
 
 
 @final
@@ -163,12 +210,12 @@ def _points(problem: Problem) -> Float[Array, "times pixels axes"]:
     return jnp.asarray(points.reshape(len(problem.times), -1, len(axes)))
 
 
-def _data(problem: Problem, scene: Scene, key: PRNGKeyArray) -> Term:
+def _data(problem: Problem, scene: Scene, most: int, key: PRNGKeyArray) -> Term:
     """Return measured pixels, all or so many drawn at random, weighted by the start's noise."""
     points = _points(problem).reshape(-1, problem.measured.ndim)
     known = np.flatnonzero(np.asarray(problem.known))
-    if known.size > MOST_DATA:
-        known = np.asarray(jax.random.permutation(key, jnp.asarray(known))[:MOST_DATA])
+    if known.size > most:
+        known = np.asarray(jax.random.permutation(key, jnp.asarray(known))[:most])
     rows = jnp.column_stack([points[known], problem.measured.ravel()[known]])
     weights = jnp.full(known.size, jnp.exp(-problem.start.log_noise))
     return Term(scene.misfit, rows, weights, jnp.zeros(known.size))
