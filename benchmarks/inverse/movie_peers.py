@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.inverse.peers import PeerProblem
-from pinn.phase_field.network import HARMONICS, usual_effort
+from pinn.phase_field.network import harmonics, usual_effort
 from pinn.phase_field.problem import Problem
 
 # Mean squares of data beside those of residuals of order one: of 1, 10, 100 and 1000 the best after nine minutes of one
@@ -34,24 +34,24 @@ def peer_problem(problem: Problem, seed: int) -> PeerProblem:
         values=values[chosen],
         collocation=effort.plan.collocation,
         anchored=False,
-        features=_waves(pixels),
-        inputs=1 + 2 * HARMONICS * len(pixels),
+        features=_waves(pixels, harmonics(problem)),
+        inputs=1 + 2 * harmonics(problem) * len(pixels),
         outputs=2 if conserved else 1,
         hidden=effort.hidden,
         data_weight=DATA_WEIGHTS[problem.kind],
     )
 
 
-def _waves(pixels: tuple[int, ...]) -> Any:
+def _waves(pixels: tuple[int, ...], waves: int) -> Any:
     """Return time on [-1, 1] and sines and cosines of whole periods, as our network reads them."""
 
     def features(points: Any) -> Any:
         import torch
 
-        orders = torch.arange(1, HARMONICS + 1, dtype=points.dtype, device=points.device)
+        orders = torch.arange(1, waves + 1, dtype=points.dtype, device=points.device)
         angles = [2 * np.pi / size * points[:, 1 + axis : 2 + axis] * orders for axis, size in enumerate(pixels)]
-        waves = [wave(angle) for wave in (torch.cos, torch.sin) for angle in angles]
-        return torch.cat([2 * points[:, :1] - 1, *waves], dim=1)
+        values = [wave(angle) for wave in (torch.cos, torch.sin) for angle in angles]
+        return torch.cat([2 * points[:, :1] - 1, *values], dim=1)
 
     return features
 

@@ -25,7 +25,8 @@ from pinn.training.least_squares import Term
 from pinn.training.network import perceptron_field
 from pinn.training.residuals import first, laplacian
 
-HARMONICS = 4
+# Waves along an axis, the shortest of which is no longer than so many pixels: layers sharpen them to interfaces.
+FEWEST_HARMONICS, LONGEST_WAVE_PX = 4, 16
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,12 @@ class Scene(eqx.Module):
 def _features(problem: Problem) -> AbstractFeatures:
     if any(problem.corner):  # what is beyond the window is not known: no condition at its edge
         return BoxFeatures(*_corners(problem))
-    return WaveFeatures(1.0, problem.grid.shape, HARMONICS, problem.grid.boundary == "periodic")
+    return WaveFeatures(1.0, problem.grid.shape, harmonics(problem), problem.grid.boundary == "periodic")
+
+
+def harmonics(problem: Problem) -> int:
+    """Return how many waves the network reads along each axis."""
+    return max(FEWEST_HARMONICS, max(problem.grid.shape) // LONGEST_WAVE_PX)
 
 
 def _envelope(problem: Problem) -> AbstractEnvelope:
