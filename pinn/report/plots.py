@@ -1,32 +1,13 @@
 """Plots of one inference as inline SVG."""
 
-import io
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from pinn.errors import MissingPackageError
 from pinn.estimate import Estimate, Spectrum
+from pinn.report.drawing import INK, OURS, SOFT, WARN, draw
 from pinn.series import ImageSeries
 
-_INK, _OURS, _WARN, _SOFT = "#22303c", "#0b6e75", "#c4661f", "#d9dee3"
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "mfal",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "legend.frameon": False,
-}
 # Frames that are drawn of a series.
 _SHOWN = 5
 # Residuals are drawn between so many standard deviations of the noise.
@@ -39,40 +20,22 @@ _ELLIPSE_95 = 5.991
 
 def frames_plot(series: ImageSeries, estimate: Estimate) -> str:
     """Draw some frames as measured and as fitted, and the residual in standard deviations of the noise."""
-    return _draw(lambda plt: _frames(plt, series, estimate))
+    return draw(lambda plt: _frames(plt, series, estimate))
 
 
 def posterior_plot(estimate: Estimate) -> str:
     """Draw the joint 95 % region of the first two identified quantities, and the marginal of each."""
-    return _draw(lambda plt: _posterior(plt, estimate))
+    return draw(lambda plt: _posterior(plt, estimate))
 
 
 def fit_plot(series: ImageSeries, estimate: Estimate) -> str:
     """Draw how the fit came to rest, and its residuals beside the noise that it assumes."""
-    return _draw(lambda plt: _fit(plt, series, estimate))
+    return draw(lambda plt: _fit(plt, series, estimate))
 
 
 def spectrum_plot(spectrum: Spectrum) -> str:
     """Draw how well each combination of the separate parameters is known."""
-    return _draw(lambda plt: _spectrum(plt, spectrum))
-
-
-def _draw(paint: Callable) -> str:
-    """Return what `paint` makes of pyplot as SVG; the same picture is the same text."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise MissingPackageError("pictures", "report") from error
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    with plt.rc_context(_STYLE):
-        figure = paint(plt)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
-        plt.close(figure)
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return draw(lambda plt: _spectrum(plt, spectrum))
 
 
 def _frames(plt, series: ImageSeries, estimate: Estimate):
@@ -127,9 +90,9 @@ def _posterior(plt, estimate: Estimate):
     for axes, quantity in zip(panels[0][1:], estimate.identified, strict=False):
         across = np.linspace(quantity.value - 4 * quantity.sd, quantity.value + 4 * quantity.sd, 200)
         density = np.exp(-0.5 * ((across - quantity.value) / quantity.sd) ** 2)
-        axes.plot(across, density, color=_OURS)
+        axes.plot(across, density, color=OURS)
         inside = (across >= quantity.low) & (across <= quantity.high)
-        axes.fill_between(across[inside], density[inside], color=_SOFT)
+        axes.fill_between(across[inside], density[inside], color=SOFT)
         axes.set(title=quantity.symbol, xlabel=quantity.unit, yticks=[])
         axes.locator_params(axis="x", nbins=4)
     figure.tight_layout(w_pad=2)
@@ -145,9 +108,9 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 def _ellipse(axes, root: np.ndarray, names: list[str]) -> None:
     angle = np.linspace(0.0, 2 * np.pi, 200)
     x, y = root @ np.stack([np.cos(angle), np.sin(angle)])
-    axes.fill(x, y, color=_SOFT)
-    axes.plot(x, y, color=_OURS)
-    axes.plot(0, 0, "+", color=_INK)
+    axes.fill(x, y, color=SOFT)
+    axes.plot(x, y, color=OURS)
+    axes.plot(0, 0, "+", color=INK)
     axes.set(title="joint 95 % region", xlabel=f"{names[0]}, % off", ylabel=f"{names[1]}, % off")
 
 
@@ -155,15 +118,15 @@ def _fit(plt, series: ImageSeries, estimate: Estimate):
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.2))
     trace = np.asarray(estimate.trace, float)
     above = trace - np.min(trace)
-    left.plot(np.arange(len(trace)), np.maximum(above, 1e-6 * max(float(above.max()), 1e-300)), "o-", ms=3, color=_OURS)
+    left.plot(np.arange(len(trace)), np.maximum(above, 1e-6 * max(float(above.max()), 1e-300)), "o-", ms=3, color=OURS)
     left.set(
         title="Fit", xlabel="step", ylabel="objective above its least", yscale="log" if above.max() > 0 else "linear"
     )
     residual = ((series.frames - estimate.fitted) / estimate.noise_sd).ravel()
     residual = residual[np.isfinite(residual)]
     edges = np.linspace(-5, 5, 81)
-    right.hist(np.clip(residual, -5, 5), edges, density=True, color=_SOFT, label="residuals")
-    right.plot(edges, np.exp(-0.5 * edges**2) / np.sqrt(2 * np.pi), color=_OURS, label="noise that the fit assumes")
+    right.hist(np.clip(residual, -5, 5), edges, density=True, color=SOFT, label="residuals")
+    right.plot(edges, np.exp(-0.5 * edges**2) / np.sqrt(2 * np.pi), color=OURS, label="noise that the fit assumes")
     right.set(title="Residuals", xlabel="standard deviations of the noise", yticks=[])
     right.legend(fontsize=8)
     figure.tight_layout(w_pad=3)
@@ -176,7 +139,7 @@ def _spectrum(plt, spectrum: Spectrum):
     known = spectrum.eigenvalues > _ZERO * max(float(spectrum.eigenvalues[0]), 1e-300)
     sds = 100.0 / np.sqrt(np.where(known, spectrum.eigenvalues, 1.0))
     widths = np.where(known, sds, 10.0 * max(sds[known], default=1.0))
-    axes.barh(places, widths, color=[_OURS if is_known else _WARN for is_known in known], height=0.6)
+    axes.barh(places, widths, color=[OURS if is_known else WARN for is_known in known], height=0.6)
     for place, is_known, width in zip(places, known, widths, strict=True):
         text = f"  {width:.2g} %" if is_known else "  not known at all: the ridge"
         axes.annotate(text, (width, place), va="center", fontsize=9)
