@@ -57,7 +57,10 @@ def _misfit(equilibrium: Equilibrium) -> Check:
     beyond = np.sqrt(max(equilibrium.noise_sd**2 - noise**2, 0.0))
     left = [load.displacement - affine_part(load.displacement)[0] for load in fields.loads]
     share = float(beyond / np.sqrt(np.nanmean(np.square(left))))
-    reason = "misfit beyond the noise, over the fluctuation of the displacements: grain map, symmetry or resolution"
+    reason = (
+        "misfit beyond the noise, over the fluctuation of the displacements: grain map, order of components, symmetry, "
+        "orientations or resolution"
+    )
     return Check("misfit", share <= MAX_MISFIT, share, MAX_MISFIT, reason)
 
 
