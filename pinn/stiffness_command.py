@@ -52,8 +52,8 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     _add_grain_options(parser.add_argument_group("the grains"))
     _add_force_options(parser.add_argument_group("the forces"))
     parser.add_argument(
-        "--backend", choices=("solver", "field"), default="solver",
-        help="way to the most probable stiffness (default: solver, which is fastest)",
+        "--backend", choices=("solver", "field", "pinn"), default="solver",
+        help="way to the most probable stiffness (default: solver, which is fastest; pinn: a network, then the solver)",
     )  # fmt: skip
     parser.set_defaults(command=command)
 

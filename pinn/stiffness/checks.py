@@ -17,6 +17,8 @@ from pinn.stiffness.solver import MAX_STEPS, Maximum
 MAX_MISFIT = 0.1
 MAX_FORCE_DEVIATION = 3.5
 MAX_RESIDUAL = 1e-6
+# Of a grain's stiffness: a polish that moves it further contradicts the network.
+MAX_MOVED = 0.1
 # Relative to the stiffest eigenvalue: bounds are theorems, so what is left is the solver's tolerance.
 MAX_EXCESS = 1e-6
 
@@ -31,7 +33,8 @@ def stiffness_checks(
     ends = voigt_reuss(jnp.asarray(relative), jnp.asarray(volume_fractions(equilibrium.fields)))
     bounds = _bounds(ends, jnp.asarray(effective.periodic))
     stiffness = (_balance(effective), bounds, _windows(effective))
-    return (_converged(maximum), _misfit(equilibrium), *stiffness, *_forces(equilibrium, maximum))
+    found = (_converged(maximum), *_network(equilibrium, maximum), _misfit(equilibrium))
+    return (*found, *stiffness, *_forces(equilibrium, maximum))
 
 
 def misfit(equilibrium: Equilibrium, maximum: Maximum) -> float:
@@ -49,6 +52,21 @@ def _converged(maximum: Maximum) -> Check:
     return Check(
         "converged", maximum.converged, float(steps), float(MAX_STEPS), "no step is left that would gain anything"
     )
+
+
+def _network(equilibrium: Equilibrium, maximum: Maximum) -> list[Check]:
+    if maximum.before is None:
+        return []
+    before, after = (_relative(equilibrium, numbers) for numbers in (maximum.before, maximum.parameters))
+    moved = np.linalg.norm(after - before, axis=(1, 2)) / np.linalg.norm(after, axis=(1, 2))
+    most = float(np.max(moved))
+    reason = "largest change of the stiffness of a grain, over its size, by the polish after the network"
+    return [Check("network", most <= MAX_MOVED, most, MAX_MOVED, reason)]
+
+
+def _relative(equilibrium: Equilibrium, numbers: Float[np.ndarray, " p"]) -> Float[np.ndarray, "grains m m"]:
+    stiffness = equilibrium.stiffness(numbers)
+    return stiffness / np.trace(np.tensordot(volume_fractions(equilibrium.fields), stiffness, 1))
 
 
 def _misfit(equilibrium: Equilibrium) -> Check:

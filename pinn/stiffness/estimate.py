@@ -45,7 +45,7 @@ class StiffnessEstimate:
     over their size: displacements alone give no more. `scale` is that mean where a force was measured.
 
     Attributes:
-        backend: "solver" or "field".
+        backend: "solver", "field" or "pinn".
         ratios: constants of each phase relative to the mean stiffness, with 95 % intervals; those that are identified.
         covariance: of `ratios`, in that order.
         scale: the mean stiffness; None without a force.

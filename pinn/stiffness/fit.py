@@ -7,8 +7,10 @@ ratios come from the displacements, and a number with a unit only where a force 
 import dataclasses
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -34,8 +36,7 @@ from pinn.stiffness.model import GrainModel
 from pinn.stiffness.pixel_noise import pixel_noise
 from pinn.stiffness.solver import Maximum, maximise
 
-Backend = Literal["solver", "field"]
-_BACKENDS = {"solver": maximise, "field": maximise_field}
+Backend = Literal["solver", "field", "pinn"]
 # A noise that the residuals contradict by less is left as it is.
 _NOISE_AGREES = 1.1
 # Loads differ in kind where the spread of their mean strains exceeds that of their noise by far.
@@ -47,15 +48,17 @@ def fit_stiffness(
     model: GrainModel,
     backend: Backend = "solver",
     progress: Callable[[float], None] = lambda _: None,
+    seed: int = 0,
 ) -> StiffnessEstimate:
     """Return the stiffness of the grains, relative to their mean, and that mean where a force was measured.
 
     Args:
         fields: displacements and forces.
         model: what the grains may be.
-        backend: "solver" eliminates the displacements at every step, "field" moves them together with the stiffness.
-            Both maximise the same log-posterior.
+        backend: "solver" eliminates the displacements at every step, "field" moves them together with the stiffness,
+            "pinn" fits a network first, from whose stiffness the solver goes on. All maximise the same log-posterior.
         progress: is told the objective after each step.
+        seed: of the network.
 
     Raises:
         DataRefusedError: the model is of other grains than the map, or of another dimension.
@@ -63,7 +66,7 @@ def fit_stiffness(
     """
     began = time.perf_counter()
     _check_together(fields, model)
-    equilibrium, maximum = _fit(fields, model, backend, progress)
+    equilibrium, maximum = _fit(fields, model, _search(backend, seed), progress)
     read = reading(equilibrium, maximum.parameters, maximum.profile)
     ratios, covariance, open_ratios = _ratios(read)
     scale = read.scale() if fields.has_force else None
@@ -97,19 +100,30 @@ def _check_together(fields: GrainFields, model: GrainModel) -> None:
         raise DataRefusedError("plane crystals in a grain map with three axes: give rotations of shape (grains, 3, 3)")
 
 
+def _search(backend: Backend, seed: int) -> Callable[..., Maximum]:
+    if backend == "pinn":
+        # Here alone, since it loads flax and optax.
+        from pinn.stiffness import network
+
+        return partial(network.maximise, key=jax.random.key(seed))
+    return {"solver": maximise, "field": maximise_field}[backend]
+
+
 def _fit(
-    fields: GrainFields, model: GrainModel, backend: Backend, progress: Callable[[float], None]
+    fields: GrainFields, model: GrainModel, search: Callable[..., Maximum], progress: Callable[[float], None]
 ) -> tuple[Equilibrium, Maximum]:
     """Return the maximum for the noise that it leaves itself: errors of the model count as noise."""
     first = fields.noise_sd or pixel_noise(fields)
     equilibrium = Equilibrium(fields, model, first, _force_scale(fields, model))
-    maximum = _BACKENDS[backend](equilibrium, model.start(), progress)
+    maximum = search(equilibrium, model.start(), progress)
     factor = misfit(equilibrium, maximum)
     if factor > _NOISE_AGREES or (fields.noise_sd is None and factor < 1 / _NOISE_AGREES):
         equilibrium = dataclasses.replace(equilibrium, noise_sd=first * factor)
-        before = maximum.trace / factor**2
-        maximum = _BACKENDS[backend](equilibrium, maximum.parameters, progress)
-        maximum = dataclasses.replace(maximum, trace=np.concatenate([before, maximum.trace]))
+        # Another noise moves the maximum a little, and a network need not be fitted for that again.
+        again = maximise_field if search is maximise_field else maximise
+        last = again(equilibrium, maximum.parameters, progress)
+        trace = np.concatenate([maximum.trace / factor**2, last.trace])
+        maximum = dataclasses.replace(last, trace=trace, before=maximum.before)
     return equilibrium, maximum
 
 

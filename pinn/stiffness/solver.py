@@ -28,12 +28,14 @@ class Maximum:
         profile: what is there.
         trace: objective after each step.
         converged: whether less than the tolerance was left to gain.
+        before: free numbers that a network had found; None where there was none.
     """
 
     parameters: np.ndarray
     profile: Profile
     trace: np.ndarray
     converged: bool
+    before: np.ndarray | None = None
 
 
 def maximise(
