@@ -117,8 +117,11 @@ def _window(options: argparse.Namespace) -> "Window":
 
 
 def _fitted(fields, model, backend: str, progress: "Progress") -> "StiffnessEstimate":
+    from dataclasses import replace
+
     from physics.elasticity.errors import ElasticityError
     from pinn.stiffness.fit import fit_stiffness
+    from pinn.stiffness.plausibility import plausible
 
     doing = f"fitting {len(fields.loads)} loads, {len(model.rotations)} grains, back end: {backend}"
     task, objectives = progress.add_task(doing), []
@@ -128,9 +131,10 @@ def _fitted(fields, model, backend: str, progress: "Progress") -> "StiffnessEsti
         progress.update(task, description=f"{doing}; step {len(objectives)}, objective {objective:.6g}")
 
     try:
-        return fit_stiffness(fields, model, backend, tell)  # pyright: ignore[reportArgumentType]
+        estimate = fit_stiffness(fields, model, backend, tell)  # pyright: ignore[reportArgumentType]
     except ElasticityError as error:
         raise DataRefusedError(str(error)) from error
+    return replace(estimate, checks=(*estimate.checks, *plausible(estimate)))
 
 
 def _write(window: "Window", folder: Path) -> None:

@@ -62,15 +62,15 @@ def _plots(window: Window) -> dict[str, str]:
 
 
 def _lead(window: Window) -> str:
-    fields, model = window.fields, window.model
+    fields, model, estimate = window.fields, window.model, window.estimate
     cells = " x ".join(str(n) for n in fields.grain_map.shape)
     forces = sum(len(load.forces) for load in fields.loads)
     phases = "one phase" if model.phase_count == 1 else f"{model.phase_count} phases"
     grains = f"{len(model.rotations)} {model.symmetry} grains of {phases}"
     return (
-        f"{grains}, {cells} cells of {fields.spacing:g} {fields.length_unit}, {len(fields.loads)} loads, "
-        f"{forces} forces, {100 * window.seen:.3g} % of the points seen; "
-        f"back end: {window.estimate.backend}, {window.estimate.seconds:.1f} s"
+        f"{grains}, {cells} cells of {fields.spacing:g} {fields.length_unit}, {len(fields.loads)} loads "
+        f"of up to {100 * window.strain:.2g} % mean strain, {forces} forces, "
+        f"{100 * window.seen:.3g} % of the points seen; back end: {estimate.backend}, {estimate.seconds:.1f} s"
     )
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from physics.elasticity.tensor import to_voigt, voigt_reuss
 from pinn.report.record import versions
-from pinn.stiffness.data import GrainFields
+from pinn.stiffness.data import GrainFields, mean_gradient
 from pinn.stiffness.estimate import StiffnessEstimate, volume_fractions
 from pinn.stiffness.model import GrainModel
 
@@ -64,6 +64,12 @@ class Window:
         return {name: factor * np.asarray(to_voigt(jnp.asarray(matrix))) for name, matrix in matrices.items()}
 
     @property
+    def strain(self) -> float:
+        """Largest component of the mean strain of any load: a thousandth or so, or lengths are in other units."""
+        gradients = [mean_gradient(load.displacement) / self.fields.spacing for load in self.fields.loads]
+        return float(max(np.max(np.abs(one + one.T)) for one in gradients) / 2.0)
+
+    @property
     def seen(self) -> float:
         """Share of the displacements that were seen."""
         return float(np.mean([np.mean(np.isfinite(load.displacement)) for load in self.fields.loads]))
@@ -93,7 +99,7 @@ def _record(window: Window, fields: str) -> dict[str, Any]:
             "file": window.path.name, "sha256": window.sha256, "cells": list(window.fields.grain_map.shape),
             "spacing": window.fields.spacing, "length_unit": window.fields.length_unit,
             "loads": len(window.fields.loads), "forces": [len(load.forces) for load in window.fields.loads],
-            "seen": window.seen,
+            "seen": window.seen, "mean_strain": window.strain,
         },
         "model": {
             "symmetry": window.model.symmetry, "grains": len(window.model.rotations),

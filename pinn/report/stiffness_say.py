@@ -15,6 +15,7 @@ def say(window: Window, console: Console) -> None:
     """Print constants, effective stiffness, ridge and checks."""
     estimate = window.estimate
     console.print(_constants(window))
+    console.print(f"{len(window.fields.loads)} loads of up to {100 * window.strain:.2g} % mean strain")
     if len(estimate.ratios) > _MOST_ROWS:
         console.print(f"... and {len(estimate.ratios) - _MOST_ROWS} more constants on the page")
     if estimate.scale is not None:

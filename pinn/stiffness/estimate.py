@@ -171,5 +171,7 @@ def volume_fractions(fields: GrainFields) -> Float[np.ndarray, " grains"]:
 def _with_slope(
     function: Callable[[Float[Array, " p"]], Float[Array, " q"]], at: Float[np.ndarray, " p"]
 ) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, "q p"]]:
-    place = jnp.asarray(at)
-    return np.asarray(function(place)), np.asarray(jax.jit(jax.jacfwd(function))(place))
+    # Compiled together: one by one, the operations of a small fit take longer to compile than the fit takes.
+    both = jax.jit(lambda place: (function(place), jax.jacfwd(function)(place)))
+    value, slope = both(jnp.asarray(at))
+    return np.asarray(value), np.asarray(slope)

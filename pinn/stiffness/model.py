@@ -77,7 +77,7 @@ class GrainModel:
         dimension = self.rotations.shape[-1]
         isotropic = np.eye(len(self.crystal.blocks[0][0])) * 0.8
         isotropic[:dimension, :dimension] += 0.5
-        one = np.asarray(self.crystal.parameters(jnp.asarray(isotropic)))
+        one = np.asarray(jax.jit(self.crystal.parameters)(jnp.asarray(isotropic)))
         return np.concatenate([np.tile(one, self.phase_count), np.zeros(self._angles)])
 
     def phase_stiffness(self, parameters: Float[Array, " p"]) -> Float[Array, "phases m m"]:

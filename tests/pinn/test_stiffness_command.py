@@ -119,6 +119,17 @@ def test_the_page_stands_alone_is_escaped_and_has_every_constant(outcome):
     assert "trusted" in text and "not to be trusted" not in text
 
 
+def test_lengths_in_other_units_are_seen_by_a_stiffness_that_nothing_has(tmp_path):
+    # Displacements in um are told to be in nm: strains are a thousandth, stiffness is a thousand times what it is.
+    (tmp_path / "forces.csv").write_text(FORCES + "\n".join(newtons()))
+    forces = ("--forces", tmp_path / "forces.csv", "--force-unit", "N", "--thickness", "500um")
+    told = (*TOLD, "--one-material", *forces, "--displacement-unit", "nm")
+    assert stiffness(written(tmp_path), *told, "--out", tmp_path / "out") == 1
+    record = json.loads((tmp_path / "out" / "stiffness.json").read_text())
+    assert ["plausible"] == [check["name"] for check in record["checks"] if not check["passed"]]
+    assert record["fields"]["mean_strain"] == pytest.approx(1e-6, rel=0.3)
+
+
 def test_without_a_force_there_are_ratios_and_the_ridge_is_named(tmp_path, capsys):
     status = stiffness(written(tmp_path), *TOLD, "--one-material", "--out", tmp_path / "out")
     said = " ".join(capsys.readouterr().out.split())
