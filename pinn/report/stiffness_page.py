@@ -12,6 +12,7 @@ from pinn.report.record import versions
 from pinn.report.stiffness_plots import bounds_plot, constants_plot, displacements_plot, grains_plot
 from pinn.report.stiffness_record import Window, component_names
 from pinn.stiffness.data import affine_part
+from pinn.stiffness.estimate import StiffnessEstimate
 
 
 def write_page(window: Window, path: Path) -> Path:
@@ -78,7 +79,7 @@ def _cards(window: Window) -> list[Card]:
     estimate = window.estimate
     relative = [100 * ratio.sd / abs(ratio.value) for ratio in estimate.ratios if ratio.value]
     return [
-        _verdict(window),
+        _verdict(estimate),
         _scale(window),
         Card(f"{np.median(relative):.2g} %", f"standard deviation of a ratio, median of {len(relative)}"),
         Card(f"{window.effective['periodic'][0, 0]:.4g} {_beside(window)}", "effective C11 of the window"),
@@ -86,11 +87,10 @@ def _cards(window: Window) -> list[Card]:
     ]
 
 
-def _verdict(window: Window) -> Card:
-    failed = [check.name for check in window.estimate.checks if not check.passed]
-    if failed:
-        return Card("not to be trusted", f"failed: {', '.join(failed)}", "warn")
-    return Card("trusted", f"all {len(window.estimate.checks)} checks passed")
+def _verdict(estimate: StiffnessEstimate) -> Card:
+    if estimate.failed:
+        return Card("not to be trusted", f"failed: {', '.join(estimate.failed)}", "warn")
+    return Card("trusted", f"all {len(estimate.checks)} checks passed")
 
 
 def _scale(window: Window) -> Card:

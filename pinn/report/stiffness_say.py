@@ -25,8 +25,9 @@ def say(window: Window, console: Console) -> None:
         console.print(f"[bold]not told by these fields:[/bold] {escape(estimate.ridge)}")
     console.print(_effective(window))
     console.print(_checks(window))
-    failed = [check.name for check in estimate.checks if not check.passed]
-    verdict = f"[red]not to be trusted[/red]: failed {', '.join(failed)}" if failed else "every check passed"
+    verdict = "[green]every check passed[/green]"
+    if estimate.failed:
+        verdict = f"[red]not to be trusted[/red]: failed {', '.join(estimate.failed)}"
     console.print(f"{verdict}; {estimate.backend}, {estimate.seconds:.1f} s")
 
 

@@ -79,9 +79,14 @@ class StiffnessEstimate:
     seconds: float
 
     @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the checks that did not pass."""
+        return tuple(check.name for check in self.checks if not check.passed)
+
+    @property
     def trusted(self) -> bool:
         """Whether every check passed."""
-        return all(check.passed for check in self.checks)
+        return not self.failed
 
 
 @dataclass(frozen=True)
