@@ -85,6 +85,8 @@ def measure_plate(smoke: bool) -> dict[str, Any]:
     }
     for noise, found in outcomes.items():
         figures |= stiffness_figures(noise, found)
+    networks = [run(cases[seed], PEER_NOISE, seed, "pinn") for seed in range(1 if smoke else PEER_SEEDS)]
+    figures |= {f"{name}_pinn": value for name, value in stiffness_figures(PEER_NOISE, networks).items()}
     peers = [_deepxde(seed, smoke) for seed in range(1 if smoke else PEER_SEEDS)]
     return figures | _peer_figures(peers, outcomes[PEER_NOISE])
 
