@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from physics.phase_field.energy import free_energy, interface_energy, interface_width, profile
-from physics.phase_field.equations import AbstractEquation, AllenCahn, CahnHilliard
+from physics.phase_field.equations import AllenCahn, CahnHilliard
 from physics.phase_field.evolve import evolve, schedule
 from physics.phase_field.grid import Grid
+from tests.physics.phase_field.manufactured import benchmark
 
 step_to = jax.jit(evolve)
 
@@ -28,56 +29,9 @@ def pattern(shape, seed=0):
     return 0.5 * (1 + jnp.tanh(1.5 * smooth / jnp.std(smooth)))
 
 
-class Manufactured(AbstractEquation):
-    """Benchmark 7 of PFHub: phi_t = kappa lap(phi) - 4 phi (phi - 1) (phi - 1/2) + S, with S from `exact`.
-
-    The domain is mirrored at y = 0, so that it is periodic; there the solution is flat to exp(-0.38/sqrt(2 kappa)).
-    """
-
-    kappa: jax.Array
-    x: jax.Array
-    y: jax.Array
-
-    def linear(self, eigenvalues):
-        return self.kappa * eigenvalues
-
-    def weight(self, eigenvalues):
-        return eigenvalues**0
-
-    def local(self, field, time):
-        return -4 * field * (field - 1) * (field - 0.5) + self._source(time)
-
-    def exact(self, time):
-        return 0.5 * (1 - jnp.tanh(self._distance(time) / jnp.sqrt(2 * self.kappa)))
-
-    def _distance(self, time):
-        front = (
-            0.25
-            + 0.0075 * time * jnp.sin(8 * jnp.pi * self.x)
-            + 0.03 * jnp.sin(22 * jnp.pi * self.x + 0.0625 * jnp.pi * time)
-        )
-        return jnp.abs(self.y) - front
-
-    def _source(self, time):
-        """Return S = phi_t - kappa lap(phi) + reaction in closed form, from the derivatives of the front."""
-        one, two = 8 * jnp.pi * self.x, 22 * jnp.pi * self.x + 0.0625 * jnp.pi * time
-        by_time = 0.0075 * jnp.sin(one) + 0.03 * 0.0625 * jnp.pi * jnp.cos(two)
-        by_x = 0.0075 * time * 8 * jnp.pi * jnp.cos(one) + 0.03 * 22 * jnp.pi * jnp.cos(two)
-        by_xx = -0.0075 * time * (8 * jnp.pi) ** 2 * jnp.sin(one) - 0.03 * (22 * jnp.pi) ** 2 * jnp.sin(two)
-        width = jnp.sqrt(2 * self.kappa)
-        tanh = jnp.tanh(self._distance(time) / width)
-        slope = 0.5 * (1 - tanh**2) / width  # minus d phi / d distance
-        bend = tanh * (1 - tanh**2) / width**2  # d^2 phi / d distance^2
-        phi = 0.5 * (1 - tanh)
-        laplacian = bend * (1 + by_x**2) + slope * by_xx
-        return slope * by_time - self.kappa * laplacian + 4 * phi * (phi - 1) * (phi - 0.5)
-
-
 def benchmark_7(points, step, end):
     """Return the field at the end, the exact one there, and the L2 norm over the half domain of the benchmark."""
-    grid = Grid((points, points), 1.0 / points)
-    x, y = grid.axes
-    equation = Manufactured(number(0.0004), jnp.asarray(x)[:, None] + 0 * y, (y - (y > 0.5))[None] + 0 * x[:, None])
+    grid, equation = benchmark(points)
     fields = step_to(equation.exact(number(0.0)), equation, grid, schedule([0.0, end], step))
     return fields[-1], equation.exact(number(end)), lambda field: float(jnp.sqrt(jnp.sum(field**2) / 2) / points)
 
