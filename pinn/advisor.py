@@ -10,6 +10,9 @@ from pinn.series import FEWEST_FRAMES, ImageSeries
 
 Route = Literal["solver", "field", "pinn", "none"]
 
+# Share of the contrast of all images that the first one has at most where it shows one phase; noise has its part.
+_ONE_PHASE = 0.25
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -21,6 +24,8 @@ class Situation:
         intensities: whether the data are intensities; a segmentation or labels are not.
         frames: number of them.
         edges_seen: whether what is beyond the images is known (a period, a wall) or has to be inferred.
+        enters: whether interfaces come into view that were all beyond the images, far away, at first.
+        blur_apart: whether the point-spread function, or the first field, is known.
         box: whether the scene is a box with equal pixels, which a spectral solver needs.
         curved: whether interfaces curve or meet; a flat one that rests tells one ratio only.
     """
@@ -30,6 +35,8 @@ class Situation:
     intensities: bool = True
     frames: int = 20
     edges_seen: bool = True
+    enters: bool = False
+    blur_apart: bool = True
     box: bool = True
     curved: bool = True
 
@@ -56,16 +63,35 @@ def advise(situation: Situation) -> Advice:
         return Advice("pinn", (f"f(phi) is unknown, and `fit` has the double well built in; {_TOOLKIT}",))
     if not situation.box:
         return Advice("pinn", (f"the scene is no box of equal pixels, which the spectral solver needs; {_TOOLKIT}",))
+    if situation.enters and not situation.edges_seen:
+        return Advice("pinn", (_ENTERS,))
     return Advice("solver", _for_solver(situation))
 
 
 _TOOLKIT = "a network can carry it: write its residual with `pinn.training.network` and `pinn.training.residuals`"
 
+_ENTERS = (
+    "an interface comes from beyond any margin that could be inferred, and a solver has no first field that holds it; "
+    "fit the network alone, `pinn.phase_field.network.network_fit`: after it, `fit` would polish with such a margin"
+)
+
 
 def situation_of(series: ImageSeries, model: Model) -> Situation:
     """Return what a series and a model say of a problem."""
     seen = ~np.isnan(series.frames).reshape(len(series.frames), -1).all(axis=1)
-    return Situation(frames=int(seen.sum()), edges_seen=model.edge != "open")
+    open_edge = model.edge == "open"
+    return Situation(
+        frames=int(seen.sum()), edges_seen=not open_edge, enters=open_edge and _enters(series.frames[seen])
+    )
+
+
+def _enters(frames: np.ndarray) -> bool:
+    """Return whether the first image shows one phase only and later ones both."""
+    from pinn.phase_field.start import SMOOTHING_PX, smoothed
+
+    smooth = np.stack([smoothed(frame, SMOOTHING_PX) for frame in frames]) if len(frames) else np.zeros((1, 1))
+    low, high = np.percentile(smooth[0], (1.0, 99.0))
+    return bool(high - low < _ONE_PHASE * np.ptp(np.percentile(smooth, (1.0, 99.0))))
 
 
 def _impossible(situation: Situation) -> tuple[str, ...]:
@@ -77,6 +103,8 @@ def _impossible(situation: Situation) -> tuple[str, ...]:
             reasons.append("a segmentation hides the width of the interface; give the intensities it was made from")
         if situation.frames < FEWEST_FRAMES:
             reasons.append(f"{situation.frames} frames fit any pair of rates; take more")
+        if not situation.blur_apart:
+            reasons.append("a point-spread function inferred with the first field comes out too narrow; measure it")
         if not situation.curved:
             reasons.append("a flat interface at rest tells kappa/W only; look at curved ones")
     return tuple(reasons)

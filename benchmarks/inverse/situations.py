@@ -59,7 +59,7 @@ def cases() -> tuple[Case, ...]:
         Case("irregular times", Situation(), _irregular),
         Case("a tenth of the pixels", Situation(), _sparse),
         Case("frames missing", Situation(), _gaps),
-        Case("unknown point-spread function", Situation(), _blurred),
+        Case("unknown point-spread function", replace(Situation(), blur_apart=False), _blurred),
         Case("window with unseen surroundings", open_edge, _window),
         Case("composition that separates, 1-D", Situation(), _separation),
         Case("volumes", Situation(), _volume),

@@ -1,11 +1,12 @@
 """When advice counts as right, and that the table of situations is what it says."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
-from benchmarks.inverse.advice import Run, judge
+from benchmarks.inverse.advice import Run, judge, judged, line, read
 from benchmarks.inverse.situations import Case, Task, cases
 from pinn.advisor import Situation, advise
 
@@ -17,7 +18,7 @@ def never(seed: int) -> Task:
 
 def runs(**found):
     """Return a run a back end from (error, seconds); an infinite error is no answer."""
-    return [Run(name, error, math.isfinite(error), seconds, "") for name, (error, seconds) in found.items()]
+    return [Run("a case", name, error, math.isfinite(error), seconds, "") for name, (error, seconds) in found.items()]
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,13 @@ def test_data_are_those_of_the_situation():
     assert len(by_name["two frames"].series.frames) == 2 and by_name["two frames"].rates is None
     missing = np.isnan(by_name["frames missing"].series.frames).all(axis=(1, 2))
     assert missing.sum() == 4
+
+
+def test_runs_survive_their_lines_of_json_and_are_judged_when_complete():
+    found = runs(solver=(0.01, 1.0), field=(0.01, 9.0), pinn=(np.inf, 90.0))
+    lines = [line(done) for done in found]
+    assert [read(one) for one in lines] == found
+    assert json.loads(lines[2], parse_constant=pytest.fail)["error"] is None
+    table = [Case("a case", Situation(), never), Case("another", Situation(), never)]
+    assert judged(table, lines) == {"advisor_right": 1, "advisor_situations": 1}
+    assert judged(table, lines[:2]) == {"advisor_right": 0, "advisor_situations": 0}

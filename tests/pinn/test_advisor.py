@@ -19,6 +19,9 @@ from tests.pinn.scenes import circle
         (Situation(sought="fields", frames=0, law="known"), "solver", "nothing is unknown"),
         (Situation(law="unknown local term"), "pinn", "double well built in"),
         (Situation(box=False), "pinn", "no box"),
+        (Situation(edges_seen=False, enters=True), "pinn", "network alone"),
+        (Situation(enters=True), "solver", "solved exactly"),
+        (Situation(blur_apart=False), "none", "measure it"),
         (Situation(law="none"), "none", "no equation is known"),
         (Situation(frames=2), "none", "2 frames"),
         (Situation(intensities=False), "none", "segmentation"),
@@ -40,3 +43,13 @@ def test_missing_frames_do_not_count():
     frames[[1, 4]] = np.nan
     found = situation_of(ImageSeries(frames, np.arange(6.0)), AllenCahn("open"))
     assert found == replace(Situation(), frames=4, edges_seen=False)
+
+
+@pytest.mark.parametrize(
+    ("edge", "first", "enters"), [("open", 0.7, True), ("open", None, False), ("no-flux", 0.7, False)]
+)
+def test_an_interface_that_comes_into_view_is_noticed(edge, first, enters):
+    frames = circle(noise=0.05)
+    if first is not None:
+        frames[0] = first + 0.05 * np.random.default_rng(1).standard_normal(frames[0].shape)
+    assert situation_of(ImageSeries(frames, np.arange(6.0)), AllenCahn(edge)).enters is enters
