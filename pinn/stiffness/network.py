@@ -79,7 +79,7 @@ def network_fit(
     data, scale = scene.whole(single), float(jnp.std(single.samples[:, -1]))
     for penalty, key in zip(plan.penalties, rounds, strict=True):
         noise = noise_sd(data, unknowns, scale)
-        terms = [weighted(data, noise), scene.forces(), scene.balance(penalty / noise)]
+        terms = [weighted(data, noise), *scene.forces(), scene.balance(penalty / noise)]
         unknowns, curve = adam(terms, unknowns, plan.joint, key)
         progress(float(curve[-1]))
     return np.asarray(unknowns[: start.size])
@@ -153,10 +153,11 @@ class Scene(eqx.Module):
         place = (node * self.weak.dimension + axis) * self.loads + load
         return term(_Entry(self._displacements), jnp.stack([place, values], 1), 1.0)
 
-    def forces(self) -> Term:
-        """Return the measured forces, in units of their errors."""
+    def forces(self) -> list[Term]:
+        """Return the measured forces, in units of their errors; no term where there are none."""
         wanted = self.measured[:, 0] / self.measured[:, 1]
-        return term(_Entry(self._forces), jnp.stack([jnp.arange(wanted.size, dtype=float), wanted], 1), 1.0)
+        samples = jnp.stack([jnp.arange(wanted.size, dtype=float), wanted], 1)
+        return [term(_Entry(self._forces), samples, 1.0)] if wanted.size else []
 
     def balance(self, penalty: Float[Array, ""]) -> Term:
         """Return the residuals of weak equilibrium."""
