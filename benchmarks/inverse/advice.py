@@ -153,7 +153,12 @@ def _side_by_side(table: Sequence[Case]) -> list[str]:
 
     def one(pair: tuple[str, str]) -> str:
         command = [sys.executable, "-m", "benchmarks.inverse.advice", *pair]
-        return subprocess.run(command, env=alone, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1]
+        done = subprocess.run(command, env=alone, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout.splitlines()[-1]
+        # A crash is no answer, and no reason to lose those of the other runs.
+        last = (done.stderr.splitlines() or ["nothing said"])[-1]
+        return line(Run(*pair, np.inf, False, 0.0, f"crashed: {last}"[:80]))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(one, pairs))

@@ -58,6 +58,7 @@ def cases() -> tuple[Case, ...]:
         Case("unknown start, 10 % noise", Situation(), lambda seed: _task(seed, 0.1)),
         Case("irregular times", Situation(), _irregular),
         Case("a tenth of the pixels", Situation(), _sparse),
+        Case("every datum at its own time", Situation(frames=400), _scattered),
         Case("frames missing", Situation(), _gaps),
         Case("unknown point-spread function", replace(Situation(), blur_apart=False), _blurred),
         Case("window with unseen surroundings", open_edge, _window),
@@ -100,6 +101,16 @@ def _sparse(seed: int) -> Task:
     task = _task(seed, 0.05)
     lost = np.random.default_rng(seed).random(task.series.frames.shape) > 0.1
     return replace(task, series=replace(task.series, frames=np.where(lost, np.nan, task.series.frames)))
+
+
+def _scattered(seed: int) -> Task:
+    """Return four hundred pixels, each at a time of its own; the start is known."""
+    rng, count = np.random.default_rng(seed), 400
+    times = np.concatenate(([0.0], np.sort(rng.uniform(size=count - 2)), [1.0]))
+    frames = _noisy(_scene(seed, times=tuple(times)), 0.05, seed).reshape(count, -1)
+    kept = rng.integers(frames.shape[1], size=(count, 1)) == np.arange(frames.shape[1])
+    series = ImageSeries(np.where(kept, frames, np.nan).reshape(count, _PIXELS, _PIXELS), times)
+    return replace(_task(seed, 0.05, known=True), series=series)
 
 
 def _gaps(seed: int) -> Task:
