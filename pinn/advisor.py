@@ -60,7 +60,7 @@ def advise(situation: Situation) -> Advice:
     if situation.sought == "fields":
         return Advice("solver", ("nothing is unknown: a solver is faster and more accurate than a network by far",))
     if situation.law == "unknown local term":
-        return Advice("pinn", (f"f(phi) is unknown, and `fit` has the double well built in; {_TOOLKIT}",))
+        return Advice("solver", (_POLYNOMIAL,))
     if not situation.box:
         return Advice("pinn", (f"the scene is no box of equal pixels, which the spectral solver needs; {_TOOLKIT}",))
     if situation.enters and not situation.edges_seen:
@@ -70,9 +70,14 @@ def advise(situation: Situation) -> Advice:
 
 _TOOLKIT = "a network can carry it: write its residual with `pinn.training.network` and `pinn.training.residuals`"
 
+_POLYNOMIAL = (
+    "f(phi) is unknown, and `fit` has the double well built in: write it as a polynomial, an `AbstractEquation` of "
+    "`physics.phase_field`, and infer its coefficients through `evolve`; a network beside it was less accurate"
+)
 _ENTERS = (
     "an interface comes from beyond any margin that could be inferred, and a solver has no first field that holds it; "
-    "fit the network alone, `pinn.phase_field.network.network_fit`: after it, `fit` would polish with such a margin"
+    "fit the network alone, `pinn.phase_field.network.network_fit`, from `with_regressed_rates`: `fit` would begin and "
+    "end with solvers that need such a margin"
 )
 
 

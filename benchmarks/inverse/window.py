@@ -7,15 +7,13 @@ is told the edges by the images (`edges`).
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from benchmarks.inverse.edges import rates_with_measured_edges
 from benchmarks.inverse.truth import integrate
@@ -26,7 +24,7 @@ from pinn.phase_field.models import AllenCahn, Camera
 from pinn.phase_field.network import Scene
 from pinn.phase_field.pose import pose
 from pinn.phase_field.problem import Problem, Unknowns
-from pinn.phase_field.start import ACCURATE_STEP, on_ladder
+from pinn.phase_field.regression import with_regressed_rates
 from pinn.series import ImageSeries
 from pinn.training.continuation import Box, Plan, continued
 from pinn.training.envelope import Bounded
@@ -122,7 +120,7 @@ def by_network(series: ImageSeries, seed: int) -> Arm:
 def by_edges(series: ImageSeries) -> Arm:
     """Fit a solver to which the images prescribe the edges."""
     started = time.perf_counter()
-    first, second = rates_with_measured_edges(series, regressed(series))
+    first, second = rates_with_measured_edges(series, np.array(_rates(posed(series, MARGINS[0]).start)))
     return Arm("measured_edges", (float(first), float(second)), time.perf_counter() - started)
 
 
@@ -141,22 +139,7 @@ def by_margin(series: ImageSeries, backend: Any, margin: int) -> Arm:
 
 def posed(series: ImageSeries, margin: int) -> Problem:
     """Return the problem with the rates of a regression to begin with."""
-    problem = pose(series, AllenCahn("open", margin_px=margin), CAMERA)
-    gradient, well = regressed(series)
-    numbers = jnp.log(gradient), jnp.log(well), jnp.log(2 * NOISE)
-    start = eqx.tree_at(lambda tree: (tree.log_gradient, tree.log_well, tree.log_noise), problem.start, numbers)
-    return replace(problem, start=start, longest_step=on_ladder(ACCURATE_STEP / WELL))
-
-
-def regressed(series: ImageSeries) -> np.ndarray:
-    """Return a and b that explain the rate of smoothed images by their Laplacian and the well, as points to begin."""
-    smooth = gaussian_filter(series.frames, 1.5, mode="nearest")
-    laplacian = np.add(*(np.gradient(np.gradient(smooth, axis=axis), axis=axis) for axis in (1, 2)))
-    slope = 2 * smooth * (1 - smooth) * (1 - 2 * smooth)
-    inside = np.s_[2:-2, 3:-3, 3:-3]
-    columns = np.stack([laplacian[inside].ravel(), -slope[inside].ravel()], axis=1)
-    rates = np.linalg.lstsq(columns, np.gradient(smooth, series.times, axis=0)[inside].ravel())[0]
-    return np.maximum(rates, 1e-3 * np.abs(rates).max())
+    return with_regressed_rates(pose(series, AllenCahn("open", margin_px=margin), CAMERA))
 
 
 def _rates(unknowns: Unknowns) -> tuple[float, float]:

@@ -24,13 +24,12 @@ def entering():
     return ImageSeries(fields[:, 20:32, 14:26] + noise, times)
 
 
-def test_the_start_of_all_arms_has_the_right_size_and_the_solver_with_measured_edges_is_near(entering):
-    start = window.regressed(entering)
-    assert (start > np.array([100.0, 200 / 9]) / 4).all() and (start < np.array([100.0, 200 / 9]) * 4).all()
-    found = rates_with_measured_edges(entering, start)
+def test_the_solver_with_measured_edges_is_near(entering):
+    found = rates_with_measured_edges(entering, np.array([60.0, 10.0]))
     np.testing.assert_allclose(found, [100.0, 200 / 9], rtol=0.05)
 
 
+@pytest.mark.slow
 def test_the_network_runs_and_says_rates(monkeypatch, entering):
     monkeypatch.setattr(window, "PLAN", Plan(Schedule(20, 5e-3, 64), (0.1,), 2, 64))
     monkeypatch.setattr(window, "HIDDEN", (6, 6))

@@ -17,7 +17,7 @@ from tests.pinn.scenes import circle
         (Situation(), "solver", "solved exactly"),
         (Situation(edges_seen=False), "solver", "margin around the images"),
         (Situation(sought="fields", frames=0, law="known"), "solver", "nothing is unknown"),
-        (Situation(law="unknown local term"), "pinn", "double well built in"),
+        (Situation(law="unknown local term"), "solver", "polynomial"),
         (Situation(box=False), "pinn", "no box"),
         (Situation(edges_seen=False, enters=True), "pinn", "network alone"),
         (Situation(enters=True), "solver", "solved exactly"),
