@@ -86,12 +86,15 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _infer(options: argparse.Namespace) -> "Inference":
+    from dataclasses import replace
+
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from pinn.images.reading import read_images
+    from pinn.phase_field.fit import foretold
     from pinn.phase_field.refusals import refuse_setting
-    from pinn.report.say import say
+    from pinn.report.say import say, say_foretold
 
     # What is cheap to refuse is refused before the images are read.
     told, model, camera, initial = _told(options), _model(options), _camera(options), _initial(options.initial)
@@ -99,10 +102,12 @@ def _infer(options: argparse.Namespace) -> "Inference":
     _refuse_folder(options.out)
     series = read_images(options.images, told)
     console = Console()
+    hope = foretold(series, model, camera, initial)
+    say_foretold(hope, console)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         progress.add_task(f"fitting {len(series.times)} frames, back end: {options.backend}")
-        inference = _fitted(options, series, model, camera, initial)
+        inference = replace(_fitted(options, series, model, camera, initial), foretold=hope)
     say(inference, console)
     return inference
 

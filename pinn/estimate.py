@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Eigenvalues below this share of the largest are zero but for rounding.
+OPEN = 1e-12
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -48,6 +51,12 @@ class Spectrum:
         strong = np.abs(direction) > 0.25 * np.abs(direction).max()
         signs = np.where(direction > 0, "+", "-")
         return " ".join(name + sign for name, sign, shown in zip(self.parameters, signs, strong, strict=True) if shown)
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """Standard deviations of the combinations, in the logarithm; infinite where the data leave one open."""
+        known = self.eigenvalues > OPEN * max(float(self.eigenvalues[0]), 1e-300)
+        return np.where(known, 1 / np.sqrt(np.where(known, self.eigenvalues, 1.0)), np.inf)
 
 
 @dataclass(frozen=True)

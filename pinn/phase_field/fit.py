@@ -4,19 +4,21 @@ import time
 from dataclasses import dataclass, replace
 from importlib import import_module
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from pinn.errors import InferenceError
-from pinn.estimate import Estimate
+from pinn.estimate import Estimate, Spectrum
 from pinn.phase_field.checks import checks, is_resolved, step_error
 from pinn.phase_field.identifiability import ridge, spectrum
 from pinn.phase_field.laplace import Information, information
-from pinn.phase_field.models import AllenCahn, Camera, Model
+from pinn.phase_field.models import Camera, Model, has_scale
 from pinn.phase_field.pose import pose
 from pinn.phase_field.problem import Maximum, Problem
 from pinn.phase_field.quantities import identified, rates_of, separate
-from pinn.phase_field.start import on_ladder, step_for
+from pinn.phase_field.start import on_ladder, pixel_noise, step_for
 from pinn.series import ImageSeries
 from pinn.units import si_factors
 
@@ -61,6 +63,30 @@ def fit(
     found = _maximised(problem, backend, searching)
     told = information(found.problem, found.maximum.unknowns, counting)
     return _concluded(series, model, found, told, backend, started)
+
+
+def foretold(
+    series: ImageSeries, model: Model, camera: Camera = UNKNOWN_CAMERA, initial: np.ndarray | None = None
+) -> Spectrum:
+    """Return what a fit of the series may hope for: the Fisher spectrum at its start values, before time is spent.
+
+    The start knows the rates within a factor of two or so, and deviations as roughly; the noise is that of the images.
+
+    Args:
+        series: as of `fit`, like all the others.
+        model: the equation, and the number that fixes the scale where there is one.
+        camera: what is known of it.
+        initial: the order parameter at the first time where it is known.
+
+    Raises:
+        DataRefusedError: as of `fit`.
+    """
+    problem = pose(series, model, camera, initial)
+    start, noise = problem.start, camera.noise_sd or pixel_noise(np.asarray(series.frames, float))
+    if noise > 0:
+        start = eqx.tree_at(lambda tree: tree.log_noise, start, jnp.log(noise))
+    told = information(replace(problem, noise_free=False), start, jax.random.key(0))
+    return spectrum(problem, start, told.scalars, has_scale(model))
 
 
 @dataclass(frozen=True)
@@ -109,8 +135,6 @@ def _concluded(
     rates = rates_of(problem, unknowns, told.scalars, series)
     quantities, covariance = identified(rates, series, problem.kind, is_resolved(unknowns))
     apart = separate(rates, series, model) if is_resolved(unknowns) else ()
-    known_force = isinstance(model, AllenCahn) and model.driving_force is not None
-    known_scale = known_force or model.interface_energy is not None
     without_units = si_factors(series.length_unit, series.time_unit) is None
     given = tuple(quantity.symbol for quantity in quantities)
     return Estimate(
@@ -118,12 +142,12 @@ def _concluded(
         identified=quantities,
         covariance=covariance,
         separate=apart,
-        ridge="" if apart else ridge(problem, given, known_scale, without_units),
+        ridge="" if apart else ridge(problem, given, has_scale(model), without_units),
         fitted=found.seen,
         initial=np.asarray(unknowns.initial)[problem.window],
         noise_sd=told.noise_sd,
         checks=checks(problem, found.maximum, told, found.seen, found.step_error),
         trace=found.maximum.trace,
         seconds=time.perf_counter() - started,
-        spectrum=spectrum(problem, unknowns, told.scalars, known_scale),
+        spectrum=spectrum(problem, unknowns, told.scalars, has_scale(model)),
     )

@@ -45,6 +45,11 @@ class CahnHilliard:
 Model = AllenCahn | CahnHilliard
 
 
+def has_scale(model: Model) -> bool:
+    """Return whether a number from another experiment sets the scale of mobility and energies."""
+    return model.interface_energy is not None or (isinstance(model, AllenCahn) and model.driving_force is not None)
+
+
 @dataclass(frozen=True)
 class Camera:
     """What is known of the camera; what is None is fitted.

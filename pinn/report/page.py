@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pinn.errors import MissingPackageError
-from pinn.estimate import Estimate, Quantity
+from pinn.estimate import Estimate, Quantity, Spectrum
 from pinn.report.plots import fit_plot, frames_plot, posterior_plot, spectrum_plot
 from pinn.report.record import Inference, versions
 
@@ -58,6 +58,12 @@ def rows(quantities: tuple[Quantity, ...]) -> list[Row]:
     return [_row(quantity) for quantity in quantities]
 
 
+def hoped(spectrum: Spectrum) -> str:
+    """Return what start values say of the deviation of each combination, in words."""
+    deviations = [f"± {100 * sd:.1g} %" if np.isfinite(sd) else "not at all" for sd in spectrum.deviations]
+    return "; ".join(f"{spectrum.words(number)}: {text}" for number, text in enumerate(deviations))
+
+
 def _row(quantity: Quantity) -> Row:
     digits = _digits(abs(quantity.value), quantity.sd)
     # With "#" zeros at the end are kept: they are known.
@@ -85,6 +91,7 @@ def _content(inference: Inference) -> dict[str, Any]:
         "cards": _cards(inference),
         "quantities": rows((*estimate.identified, *estimate.separate)),
         "ridge": estimate.ridge,
+        "hoped": "" if inference.foretold is None else hoped(inference.foretold),
         "approximate": estimate.backend == "pinn",
         "checks": estimate.checks,
         "log": _log(inference),

@@ -12,8 +12,6 @@ from pinn.series import ImageSeries
 _SHOWN = 5
 # Residuals are drawn between so many standard deviations of the noise.
 _RESIDUAL_RANGE = 4.0
-# Eigenvalues below this share of the largest are zero: the ridge is exact.
-_ZERO = 1e-12
 # Of a Gaussian with two dimensions: squared radius that holds 95 %.
 _ELLIPSE_95 = 5.991
 
@@ -136,8 +134,8 @@ def _fit(plt, series: ImageSeries, estimate: Estimate):
 def _spectrum(plt, spectrum: Spectrum):
     figure, axes = plt.subplots(figsize=(10.5, 0.9 + 0.42 * len(spectrum.eigenvalues)))
     places = np.arange(len(spectrum.eigenvalues))
-    known = spectrum.eigenvalues > _ZERO * max(float(spectrum.eigenvalues[0]), 1e-300)
-    sds = 100.0 / np.sqrt(np.where(known, spectrum.eigenvalues, 1.0))
+    sds = 100.0 * spectrum.deviations
+    known = np.isfinite(sds)
     widths = np.where(known, sds, 10.0 * max(sds[known], default=1.0))
     axes.barh(places, widths, color=[OURS if is_known else WARN for is_known in known], height=0.6)
     for place, is_known, width in zip(places, known, widths, strict=True):

@@ -29,6 +29,7 @@ class Inference:
         model: the equation and what was told of its scale.
         estimate: the outcome, every check in it.
         advice: which back end would have been better; empty where none would.
+        foretold: what the start values let hope for, before the fit; None where nobody asked.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Inference:
     model: Model
     estimate: Estimate
     advice: str = ""
+    foretold: Spectrum | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -84,6 +86,7 @@ def _record(inference: Inference, fields: str) -> dict[str, Any]:
         "separate": [_finite(asdict(quantity)) for quantity in estimate.separate],
         "ridge": estimate.ridge,
         "spectrum": _spectrum(estimate.spectrum),
+        "foretold": _spectrum(inference.foretold),
         "noise_sd": estimate.noise_sd,
         "checks": [_finite(asdict(check)) for check in estimate.checks],
         "advice": inference.advice,

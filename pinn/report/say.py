@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pinn.report.page import rows
+from pinn.estimate import Spectrum
+from pinn.report.page import hoped, rows
 from pinn.report.record import Inference
 
 
@@ -21,6 +22,11 @@ def say(inference: Inference, console: Console) -> None:
     if estimate.failed:
         verdict = f"[red]not to be trusted[/red]: failed {', '.join(estimate.failed)}"
     console.print(f"{verdict}; {estimate.backend}, {estimate.seconds:.1f} s")
+
+
+def say_foretold(spectrum: Spectrum, console: Console) -> None:
+    """Print what the data can be expected to tell, before a fit."""
+    console.print(f"before the fit: {escape(hoped(spectrum))}")
 
 
 def _quantities(inference: Inference) -> Table:

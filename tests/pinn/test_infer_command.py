@@ -42,13 +42,17 @@ def test_a_circle_gives_products_and_a_ridge(scene, tmp_path, capsys):
     status = infer(scene, *ALLEN_CAHN, *units, "--out", tmp_path / "out")
     said = capsys.readouterr().out
     assert "M kappa" in said and "µm²/s" in said and "not told by the images" in said
+    assert said.index("before the fit") < said.index("M kappa") and "not at all" in " ".join(said.split())
     record = json.loads((tmp_path / "out" / "inference.json").read_text())
     assert record["separate"] == [] and record["ridge"] and status == (0 if record["trusted"] else 1)
     values = {quantity["symbol"]: quantity for quantity in record["identified"]}
     # The area shrinks by 4 px^2 pi a frame: R^2 = R0^2 - 2 a t, so a = 2 px^2 in 2 s... of a sharp circle.
     assert values["M kappa"]["value"] == pytest.approx(2.0 * 0.04 / 2.0, rel=0.1)
     assert values["interface width"]["value"] == pytest.approx(0.4, rel=0.1)
-    assert (tmp_path / "out" / "inference.html").exists()
+    hoped, found = (np.array(record[name]["eigenvalues"]) for name in ("foretold", "spectrum"))
+    # From start values of the rates: deviations within a factor of three.
+    np.testing.assert_allclose(np.log(hoped[:2] / found[:2]) / 2, 0.0, atol=np.log(3.0))
+    assert "Expected before the fit" in (tmp_path / "out" / "inference.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
