@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pinn.phase_field.normal import Normal, Point, conjugate_gradients, dense, normal
+from pinn.phase_field.normal import Normal, Point, conjugate_gradients, dense, normal, rough_inverse
 from pinn.phase_field.problem import Problem, Unknowns
 
 TOLERANCE, MOST_ITERATIONS = 1e-4, 400
@@ -61,7 +61,8 @@ def _schur(
         return scalars.block, scalars.squares, jnp.zeros(())
     model = normal(problem, unknowns)
     probes = jax.random.rademacher(key, (PROBES, *problem.grid.shape), float)
-    solved = jax.lax.map(lambda right: _solve_field(model, right), jnp.concatenate([model.coupling, probes]))
+    rights = jnp.concatenate([model.coupling, probes])
+    solved = jax.lax.map(lambda right: _solve_field(problem, model, right), rights)
     through, among = solved[: len(model.coupling)], solved[len(model.coupling) :]
     lost = jnp.einsum("pi,qi->pq", model.coupling.reshape(len(through), -1), through.reshape(len(through), -1))
     # Trace of H^-1 (H - prior): the share of each pixel that the data decide.
@@ -69,13 +70,14 @@ def _schur(
     return model.block - 0.5 * (lost + lost.T), model.squares, taken
 
 
-def _solve_field(model: Normal, right: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
-    none = jnp.zeros(model.block.shape[0])
+def _solve_field(problem: Problem, model: Normal, right: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
+    """Return H^-1 of a field, with H the block of the initial field."""
+    none, inverse = jnp.zeros(model.block.shape[0]), rough_inverse(problem, model, jnp.zeros(()))
 
     def product(direction: Point) -> Point:
         return Point(none, model.product(direction).initial)
 
     def precondition(gradient: Point) -> Point:
-        return Point(none, gradient.initial / model.diagonal)
+        return Point(none, inverse(gradient.initial))
 
     return conjugate_gradients(product, Point(none, right), precondition, TOLERANCE, MOST_ITERATIONS)[0].initial

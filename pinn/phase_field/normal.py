@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from pinn.phase_field.modes import mode_weights
 from pinn.phase_field.problem import Problem, Unknowns
 
 
@@ -39,6 +40,7 @@ class Normal(NamedTuple):
         block: the matrix's block of the scalars, shape (p, p).
         coupling: its rows that connect each scalar with the initial field.
         diagonal: rough one of the block of the initial field.
+        modes: rough eigenvalues of that block in the modes of the grid, as if frames showed all of it.
     """
 
     squares: Float[Array, ""]
@@ -47,6 +49,7 @@ class Normal(NamedTuple):
     block: Float[Array, "p p"]
     coupling: Float[Array, "p *grid"]
     diagonal: Float[Array, "*grid"]
+    modes: Float[Array, "*modes"]
 
 
 def point_of(problem: Problem, unknowns: Unknowns) -> Point:
@@ -99,7 +102,25 @@ def normal(problem: Problem, unknowns: Unknowns) -> Normal:
         pulled.scalars[1:] + jnp.diag(precision.scalars),
         pulled.initial[1:],
         precision.initial + _pixel_weight(problem, unknowns),
+        jnp.mean(precision.initial) + mode_weights(problem, unknowns),
     )
+
+
+def rough_inverse(
+    problem: Problem, model: Normal, damping: Float[Array, ""]
+) -> Callable[[Float[Array, "*grid"]], Float[Array, "*grid"]]:
+    """Return a rough inverse of the damped block of the initial field: by modes where frames look, by pixels elsewhere.
+
+    Behind a point-spread function the fine modes weigh a thousandth of the coarse ones: pixels alone would make
+    conjugate gradients slow.
+    """
+    shown = jnp.pad(problem.known.max(axis=0), problem.margins)
+    modes, hidden = model.modes + damping * model.diagonal.max(), (1.0 - shown) / ((1.0 + damping) * model.diagonal)
+
+    def solve(field: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
+        return shown * problem.grid.inverse(problem.grid.transform(shown * field) / modes) + hidden * field
+
+    return solve
 
 
 def conjugate_gradients(
@@ -107,8 +128,7 @@ def conjugate_gradients(
 ) -> tuple[Point, Float[Array, ""]]:
     """Return the solution of product(x) = right, to a relative residual, and the iterations it took.
 
-    Jacobi-like preconditioning keeps them few: what the first frame shows of the initial field is already half the
-    matrix.
+    What the first frame shows of the initial field is already half the matrix, so that preconditioning keeps them few.
     """
     start = precondition(right)
     goal = tolerance**2 * _dot(right, start)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pinn.phase_field.normal import Point, conjugate_gradients, dense, normal, point_of, unknowns_at
+from pinn.phase_field.normal import Point, conjugate_gradients, dense, normal, point_of, rough_inverse, unknowns_at
 from pinn.phase_field.problem import Maximum, Problem, Unknowns
 
 MOST_STEPS = 60
@@ -85,6 +85,7 @@ def _field_move(problem: Problem, place: Unknowns, damping: Float[Array, ""]) ->
     model = normal(problem, place)
     scale = jnp.diag(model.block)
     inverse = jnp.linalg.inv(model.block + damping * jnp.diag(scale))
+    field_inverse = rough_inverse(problem, model, damping)
 
     def damped(direction: Point) -> Point:
         image = model.product(direction)
@@ -92,7 +93,7 @@ def _field_move(problem: Problem, place: Unknowns, damping: Float[Array, ""]) ->
         return Point(scalars, image.initial + damping * model.diagonal * direction.initial)
 
     def precondition(gradient: Point) -> Point:
-        return Point(inverse @ gradient.scalars, gradient.initial / model.diagonal)
+        return Point(inverse @ gradient.scalars, field_inverse(gradient.initial))
 
     downhill = jax.tree.map(jnp.negative, model.gradient)
     move, _ = conjugate_gradients(damped, downhill, precondition, LOOSE, MOST_ITERATIONS)
