@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.inverse.edges import rates_with_measured_edges
 from benchmarks.inverse.truth import integrate
 from pinn.phase_field import field, solver
-from pinn.phase_field.checks import checks
+from pinn.phase_field.checks import checks, step_error
 from pinn.phase_field.laplace import information
 from pinn.phase_field.models import AllenCahn, Camera
 from pinn.phase_field.network import Scene
@@ -130,8 +130,8 @@ def by_margin(series: ImageSeries, backend: Any, margin: int) -> Arm:
     problem = posed(series, margin)
     maximum = backend.maximise(problem, key)
     unknowns = maximum.unknowns
-    seen = np.asarray(problem.seen(problem.fields(unknowns), unknowns))
-    made = checks(problem, maximum, information(problem, unknowns, key), seen)
+    seen = np.asarray(problem.predicted(unknowns))
+    made = checks(problem, maximum, information(problem, unknowns, key), seen, step_error(problem, unknowns, seen))
     failed = ", ".join(check.name for check in made if not check.passed)
     name = f"{backend.__name__.rsplit('.', 1)[-1]}_margin_{margin}"
     return Arm(name, _rates(unknowns), time.perf_counter() - started, failed or "none")
