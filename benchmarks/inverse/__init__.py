@@ -22,5 +22,15 @@ def _parts() -> list[Callable[[bool], dict[str, Any]]]:
     from benchmarks.inverse.burgers import measure_burgers
     from benchmarks.inverse.movies import measure_movies
     from benchmarks.inverse.plate import measure_plate
+    from benchmarks.inverse.unknown_term import measure_unknown_term
+    from benchmarks.inverse.window import measure_window
 
-    return [measure_accuracy, measure_plate, measure_burgers, measure_movies, measure_advice]
+    return [
+        measure_accuracy,
+        measure_plate,
+        measure_burgers,
+        measure_movies,
+        measure_window,
+        measure_unknown_term,
+        measure_advice,
+    ]
