@@ -59,12 +59,12 @@ def smoothed(field: np.ndarray, sd_px: float) -> np.ndarray:
 def interface_width_px(phi: np.ndarray) -> float:
     """Return l from |grad phi| = (2/l) phi (1 - phi), less what the smoothing adds, for frames (times, *pixels).
 
-    Frames of hardly a pixel each have no gradient: l is an eighth of the scene then, and never more.
+    Frames of hardly a pixel each have no gradient: l is a quarter of the scene then, and never more.
     """
     gradients = [np.gradient(phi, axis=axis) for axis in range(1, phi.ndim)]
     inside = np.clip(phi, 0.0, 1.0)
     square = 4.0 * np.sum((inside * (1 - inside)) ** 2) / max(np.sum(np.square(gradients)), 1e-300)
-    widest = max(min(phi.shape[1:]) / 8.0, 1.0)
+    widest = max(min(phi.shape[1:]) / 4.0, 1.0)
     return float(np.sqrt(np.clip(square - 2.6 * SMOOTHING_PX**2, 1.0, widest**2)))
 
 
