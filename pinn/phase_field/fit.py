@@ -105,13 +105,12 @@ class _Found:
 
 
 def _maximised(problem: Problem, backend: str, key: jax.Array) -> _Found:
-    """Return the maximum, searched again with shorter steps where the noise turns out to be small."""
+    """Return the maximum, searched again with shorter steps where the noise is small or the first field rough."""
     maximum = import_module(BACKENDS[backend]).maximise(problem, key)
     wanted = step_for(problem, maximum.unknowns)
-    if wanted >= problem.longest_step:
-        return _Found.of(problem, maximum)
-    found = _polished(problem, maximum, wanted, key)
-    for _ in range(REFINEMENTS - 1):
+    enough = wanted >= problem.longest_step
+    found = _Found.of(problem, maximum) if enough else _polished(problem, maximum, wanted, key)
+    for _ in range(REFINEMENTS):
         shift = found.step_error / float(np.exp(found.maximum.unknowns.log_noise))
         if shift < 1.0:
             break
