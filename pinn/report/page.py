@@ -1,16 +1,15 @@
 """One self-contained page per inference: opens offline, every text escaped."""
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pinn.errors import MissingPackageError
 from pinn.estimate import Estimate, Quantity, Spectrum
 from pinn.report.plots import fit_plot, frames_plot, posterior_plot, spectrum_plot
 from pinn.report.record import Inference, versions
+from pinn.report.rendering import write_rendered
 
 
 @dataclass(frozen=True)
@@ -40,17 +39,7 @@ def write_page(inference: Inference, path: Path) -> Path:
     Raises:
         MissingPackageError: jinja2 or matplotlib is not installed.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingPackageError("pages", "report") from error
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = environment.from_string(files("pinn.report").joinpath("page.html").read_text(encoding="utf-8"))
-    # The plots are our own SVG, in which matplotlib has escaped the labels.
-    plots = {name: Markup(svg) for name, svg in _plots(inference).items()}
-    path.write_text(template.render(**_content(inference), **plots), encoding="utf-8")
-    return path
+    return write_rendered("page.html", _content(inference), _plots(inference), path)
 
 
 def rows(quantities: tuple[Quantity, ...]) -> list[Row]:

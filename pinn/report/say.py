@@ -4,9 +4,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pinn.estimate import Spectrum
+from pinn.estimate import Check, Estimate, Spectrum
 from pinn.report.page import hoped, rows
 from pinn.report.record import Inference
+from pinn.stiffness.estimate import StiffnessEstimate
 
 
 def say(inference: Inference, console: Console) -> None:
@@ -15,13 +16,10 @@ def say(inference: Inference, console: Console) -> None:
     console.print(_quantities(inference))
     if estimate.ridge:
         console.print(f"[bold]not told by the images:[/bold] {escape(estimate.ridge)}")
-    console.print(_checks(inference))
+    console.print(checks_table(estimate.checks))
     if inference.advice:
         console.print(f"[yellow]advice:[/yellow] {escape(inference.advice)}")
-    verdict = "[green]every check passed[/green]"
-    if estimate.failed:
-        verdict = f"[red]not to be trusted[/red]: failed {', '.join(estimate.failed)}"
-    console.print(f"{verdict}; {estimate.backend}, {estimate.seconds:.1f} s")
+    say_verdict(estimate, console)
 
 
 def say_foretold(spectrum: Spectrum, console: Console) -> None:
@@ -38,8 +36,17 @@ def _quantities(inference: Inference) -> Table:
     return table
 
 
-def _checks(inference: Inference) -> Table:
+def checks_table(checks: tuple[Check, ...]) -> Table:
+    """Return which checks passed, with their reasons."""
     table = Table("check", "passed", "reason")
-    for check in inference.estimate.checks:
+    for check in checks:
         table.add_row(check.name, "yes" if check.passed else "[red]no[/red]", escape(check.reason))
     return table
+
+
+def say_verdict(estimate: Estimate | StiffnessEstimate, console: Console) -> None:
+    """Print whether an estimate is to be trusted, and what it took."""
+    verdict = "[green]every check passed[/green]"
+    if estimate.failed:
+        verdict = f"[red]not to be trusted[/red]: failed {', '.join(estimate.failed)}"
+    console.print(f"{verdict}; {estimate.backend}, {estimate.seconds:.1f} s")

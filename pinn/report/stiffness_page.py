@@ -1,14 +1,13 @@
 """One self-contained page per inference of stiffness: opens offline, every text escaped."""
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pinn.errors import MissingPackageError
 from pinn.report.page import Card, Row, rows
 from pinn.report.record import versions
+from pinn.report.rendering import write_rendered
 from pinn.report.stiffness_plots import bounds_plot, constants_plot, displacements_plot, grains_plot
 from pinn.report.stiffness_record import Window, component_names
 from pinn.stiffness.data import affine_part
@@ -21,17 +20,7 @@ def write_page(window: Window, path: Path) -> Path:
     Raises:
         MissingPackageError: jinja2 or matplotlib is not installed.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingPackageError("pages", "report") from error
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = environment.from_string(files("pinn.report").joinpath("stiffness.html").read_text(encoding="utf-8"))
-    # The plots are our own SVG, in which matplotlib has escaped the labels.
-    plots = {name: Markup(svg) for name, svg in _plots(window).items()}
-    path.write_text(template.render(**_content(window), **plots), encoding="utf-8")
-    return path
+    return write_rendered("stiffness.html", _content(window), _plots(window), path)
 
 
 def _content(window: Window) -> dict[str, Any]:

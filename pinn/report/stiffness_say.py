@@ -5,6 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pinn.report.page import rows
+from pinn.report.say import checks_table, say_verdict
 from pinn.report.stiffness_record import Window, component_names
 
 # Of the constants: the page has all of them.
@@ -24,11 +25,8 @@ def say(window: Window, console: Console) -> None:
     if estimate.ridge:
         console.print(f"[bold]not told by these fields:[/bold] {escape(estimate.ridge)}")
     console.print(_effective(window))
-    console.print(_checks(window))
-    verdict = "[green]every check passed[/green]"
-    if estimate.failed:
-        verdict = f"[red]not to be trusted[/red]: failed {', '.join(estimate.failed)}"
-    console.print(f"{verdict}; {estimate.backend}, {estimate.seconds:.1f} s")
+    console.print(checks_table(estimate.checks))
+    say_verdict(estimate, console)
 
 
 def _constants(window: Window) -> Table:
@@ -55,11 +53,4 @@ def _effective(window: Window) -> Table:
         table.add_column(name, justify="right")
     for name, place in component_names(window.fields.grain_map.ndim).items():
         table.add_row(name, *(f"{matrix[place]:#.4g}" for matrix in window.effective.values()))
-    return table
-
-
-def _checks(window: Window) -> Table:
-    table = Table("check", "passed", "reason")
-    for check in window.estimate.checks:
-        table.add_row(check.name, "yes" if check.passed else "[red]no[/red]", escape(check.reason))
     return table
