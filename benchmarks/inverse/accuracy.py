@@ -2,8 +2,11 @@
 
 Ten patterns of 64 x 64 pixels and 20 frames from an independent scheme on a finer grid (`truth`), 0, 1, 5 and 10 % of
 the contrast as noise, the camera known, the start known or inferred; by the solver and by the network with its polish.
+``python -m benchmarks.inverse.accuracy BACKEND NOISE FIRST LAST`` prints errors, deviations and seconds of patterns.
 """
 
+import json
+import sys
 import time
 from importlib import import_module
 
@@ -108,3 +111,10 @@ def separated(truths: list[Truth]) -> dict[str, object]:
     rms = np.sqrt(np.mean(np.square(ratios), axis=0))
     figures = {f"over_cramer_rao_{name}": round(float(value), 3) for name, value in zip(wanted, rms, strict=True)}
     return {"over_cramer_rao": round(float(np.sqrt(np.mean(rms**2))), 3), **figures}
+
+
+if __name__ == "__main__":
+    name, share, first, last = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    for pattern in range(first, last):
+        found = _fitted(morphology(pattern), share, 1000 + pattern, inferred=True, backend=name)
+        print(json.dumps([pattern, *map(list, found[:2]), found[2]]), flush=True)
