@@ -146,6 +146,13 @@ def test_missing_pixels_and_irregular_times_are_no_obstacle():
     assert estimate.trusted, estimate.checks
 
 
+def test_a_first_field_that_few_data_decide_on_is_not_trusted():
+    data = made.series()
+    few = np.where(np.random.default_rng(5).random(data.frames.shape) < 0.02, data.frames, np.nan)
+    estimate = fit(replace(data, frames=few), AllenCahn(), KNOWN)
+    assert "first field" in estimate.failed, estimate.checks
+
+
 def test_maximum_has_no_slope_and_its_log_posterior_is_the_shared_one():
     problem = pose(made.series(), AllenCahn(), replace(KNOWN, noise_sd=made.NOISE), made.fields()[0])
     maximum = maximise(problem, jax.random.key(0))
