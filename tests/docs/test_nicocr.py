@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 pytest.importorskip("matplotlib")
 
 
+@pytest.mark.slow
 def test_example_runs_and_draws(tmp_path):
     picture = tmp_path / "nicocr.svg"
     command = [sys.executable, "examples/nicocr.py", "--fast", "--output", str(picture)]

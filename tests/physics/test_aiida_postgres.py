@@ -79,6 +79,7 @@ def kill_daemon(folder):
             continue
 
 
+@pytest.mark.slow
 def test_jobs_end_though_the_daemon_is_killed(server, tmp_path):
     queue, jobs = queue_in(tmp_path, server.database("killed")), jobs_in(tmp_path, 6, seconds=1.0)
     queue.submit(jobs)

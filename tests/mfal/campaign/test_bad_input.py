@@ -125,6 +125,7 @@ def test_a_source_that_only_fails_is_left_alone_and_said_so(tmp_path, fidelity):
     assert bool(measured(progress)) == (fidelity != "high"), "the others go on"
 
 
+@pytest.mark.slow
 def test_one_datum_is_enough_to_go_on(tmp_path):
     """Room for one answer at a time, and money for one measurement: every step is taken with one datum more."""
     single = {"capacity": 1}

@@ -209,6 +209,7 @@ def test_the_other_questions_are_answered_too(tmp_path, question):
     replayed(tmp_path)
 
 
+@pytest.mark.slow
 def test_on_the_wall_clock_answers_count_when_they_come(tmp_path):
     raw = synthetic.in_background(0.02).model_dump()
     raw["campaign"] |= {"clock": "wall", "budget_eur": 700.0}

@@ -72,6 +72,7 @@ def test_projections_are_designs_and_idempotent(name, count):
     np.testing.assert_array_equal(designs.project(y), y)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_finite_differences():
     x, step = away(50, 5, seed=2), 1e-7
     one = lambda row: BOUNDED.project(row[None])[0]  # noqa: E731
