@@ -215,6 +215,7 @@ def test_improvement_asks_about_the_target(peers, half_way):
     np.testing.assert_allclose(correlation[:, task.target], 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [None, (0.5, 2.5)])
 @pytest.mark.parametrize("name", ["botorch_mf_mes", "botorch_multitask_ei", "botorch_single_ei", "botorch_screened_ei"])
 @torch_warns

@@ -50,6 +50,7 @@ def test_a_folder_is_screened_and_the_broken_are_named(tmp_path, capsys):
     assert not table.with_suffix(".extxyz").exists()
 
 
+@pytest.mark.slow
 def test_relaxed_energies_and_the_hull_are_those_of_chgnet(tmp_path, capsys):
     """Hull by hand: Ni-Al and its high polymorph over the mean of the elements, lowest of those given and known."""
     crystals = {

@@ -93,6 +93,7 @@ def test_the_same_queries_as_the_live_campaign(tmp_path, options):
     np.testing.assert_array_equal(trace.asked[-1], np.asarray(last.dataset.asked).sum(axis=0))
 
 
+@pytest.mark.slow
 def test_a_campaign_goes_on_as_the_live_one_did(tmp_path):
     """From after its third landing, with queries in flight."""
     asked, _ = live(config(), tmp_path)
