@@ -10,11 +10,12 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 RESULTS = Path(__file__).parent.parent / "results"
 # Our arms are one hue, peers another; the solver's single point is the end of a fit.
-COLOURS = {"solver": "#0b6e75", "field": "#4fb3ba", "pinn": "#14407a", "deepxde": "#b4571a"}
-NAMES = {"solver": "mfal: solver", "field": "mfal: field", "pinn": "mfal: network, polished", "deepxde": "DeepXDE"}
+COLOURS = {"solver": "#0b6e75", "pinn": "#14407a", "deepxde": "#b4571a"}
+NAMES = {"solver": "mfal: solver", "pinn": "mfal: network, polished", "deepxde": "DeepXDE"}
 
 
 def draw(path: Path) -> None:
@@ -23,15 +24,14 @@ def draw(path: Path) -> None:
     lent = json.loads((RESULTS / "inverse_h100.json").read_text(encoding="utf-8"))
     figure, panels = plt.subplots(1, 4, figsize=(13, 3.4), sharey=True, layout="constrained")
     for panel, name, title in zip(panels, ("morphology", "separation"), ("Allen-Cahn", "Cahn-Hilliard"), strict=False):
-        courses = {arm: here.get(f"{name}_course_{arm}", []) for arm in ("solver", "field")}
-        courses |= {"deepxde": lent["one_core"][f"{name}_course_deepxde"]}
+        courses = {"solver": here[f"{name}_course_solver"], "deepxde": lent["one_core"][f"{name}_course_deepxde"]}
         courses |= {"pinn": [lent["one_core"][f"{name}_course_pinn"]]}
         _panel(panel, f"{title}, one core", courses)
     _panel(panels[2], "20 grains, one core", {a: here[f"plate_course_{a}"] for a in ("solver", "deepxde")})
     on_gpu = {"pinn": [lent["morphology_course_pinn"]], "deepxde": [lent["morphology_course_deepxde_120s"]]}
     _panel(panels[3], "Allen-Cahn, one H100", on_gpu)
     panels[0].set_ylabel("largest error of a rate; rms of ratios")
-    handles = [Line2D([], [], color=COLOURS[arm], marker="o", label=NAMES[arm]) for arm in COLOURS]
+    handles = [Line2D([], [], color=COLOURS[arm], marker="o", label=name) for arm, name in NAMES.items()]
     figure.legend(handles=handles, ncols=4, frameon=False, loc="outside lower center")
     figure.savefig(path)
 
@@ -43,7 +43,8 @@ def _panel(panel: Any, title: str, courses: dict[str, list[list[list[float]]]]) 
             seconds, worst = [row[0] for row in course], [max(row[1:]) for row in course]
             panel.plot(seconds, worst, color=COLOURS[arm], linewidth=1.2, alpha=0.8)
             panel.plot(seconds[-1], worst[-1], "o", color=COLOURS[arm])
-    panel.set(title=title, xscale="log", yscale="log", xlabel="seconds")
+    panel.set(title=title, xscale="log", yscale="log", xlabel="seconds", xlim=(4, 1500))
+    panel.xaxis.set_minor_formatter(NullFormatter())
     panel.grid(alpha=0.25)
 
 

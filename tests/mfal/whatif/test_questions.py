@@ -132,6 +132,7 @@ def test_earmarked_money_buys_what_is_ranked_best_with_what_it_requires(rules, m
     assert table.loc["high", "eur"] == pytest.approx(301.001) and table.loc["any", "eur"] == 300.0
 
 
+@pytest.mark.slow
 def test_scenarios_meet_the_same_worlds_and_compile_once(real):
     planned, study = real
     assert planned.spent_eur.shape == (8, 31) and planned.finished == 1.0
@@ -147,6 +148,7 @@ def test_scenarios_meet_the_same_worlds_and_compile_once(real):
     assert np.asarray(alone.asked)[:, -1, :2].max() == 0 and np.asarray(alone.asked)[:, -1, 2].min() > 0
 
 
+@pytest.mark.slow
 def test_what_is_committed_beforehand_lands_and_is_paid(real):
     _, study = real
     candidate, fidelity = package(study.policy, study.start, 1, 300.0)
