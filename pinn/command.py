@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pinn.errors import DataRefusedError, InferenceError
+from pinn.errors import DataRefusedError, InferenceError, refuse_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,23 +89,21 @@ def _infer(options: argparse.Namespace) -> "Inference":
     from dataclasses import replace
 
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from pinn.images.reading import read_images
     from pinn.phase_field.fit import foretold
     from pinn.phase_field.refusals import refuse_setting
-    from pinn.report.say import say, say_foretold
+    from pinn.report.say import progress_of_fit, say, say_foretold
 
     # What is cheap to refuse is refused before the images are read.
     told, model, camera, initial = _told(options), _model(options), _camera(options), _initial(options.initial)
     refuse_setting(model, camera, initial)
-    _refuse_folder(options.out)
+    refuse_file(options.out)
     series = read_images(options.images, told)
     console = Console()
     hope = foretold(series, model, camera, initial)
     say_foretold(hope, console)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with progress_of_fit(console) as progress:
         progress.add_task(f"fitting {len(series.times)} frames, back end: {options.backend}")
         inference = replace(_fitted(options, series, model, camera, initial), foretold=hope)
     say(inference, console)
@@ -189,8 +187,3 @@ def _initial(path: Path | None) -> "np.ndarray | None":
         return np.load(path, allow_pickle=False).astype(float)
     except (OSError, ValueError, EOFError, AttributeError) as error:
         raise DataRefusedError(f"--initial {path} is no .npy file of numbers: {error}") from error
-
-
-def _refuse_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise DataRefusedError(f"--out {folder} is a file; name a folder")

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pinn.errors import DataRefusedError, InferenceError
+from pinn.errors import DataRefusedError, InferenceError, refuse_file
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -97,19 +97,17 @@ def command(options: argparse.Namespace) -> int:
 
 def _window(options: argparse.Namespace) -> "Window":
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from pinn.report.say import progress_of_fit
     from pinn.report.stiffness_record import Window
     from pinn.report.stiffness_say import say
     from pinn.stiffness.reading import read_window
 
     told = _told(options)
-    if options.out.exists() and not options.out.is_dir():
-        raise DataRefusedError(f"--out {options.out} is a file; name a folder")
+    refuse_file(options.out)
     fields, model = read_window(options.fields, told)
     console = Console()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with progress_of_fit(console) as progress:
         estimate = _fitted(fields, model, options.backend, progress)
     window = Window(options.fields, fields, model, estimate)
     say(window, console)

@@ -7,7 +7,6 @@ back end it makes that run and prints one line of JSON; `--judge FILE` reads suc
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.inverse.apart import run_apart
 from benchmarks.inverse.situations import Case, Task, cases
 from pinn.advisor import advise
 from pinn.errors import InferenceError
@@ -89,7 +89,7 @@ def run(case: Case, backend: str, seed: int = 0) -> Run:
     error = _error(task, values) if given else np.inf
     if estimate.trusted and given:
         return Run(case.name, backend, error, True, seconds, "")
-    failed = ", ".join(check.name for check in estimate.checks if not check.passed) or "rates not given"
+    failed = ", ".join(estimate.failed) or "rates not given"
     off = f"; rates off by {100 * error:.3g} %" if np.isfinite(error) else ""
     return Run(case.name, backend, np.inf, False, seconds, failed + off)
 
@@ -148,17 +148,12 @@ def judged(table: Sequence[Case], lines: Iterable[str]) -> dict[str, Any]:
 def _side_by_side(table: Sequence[Case]) -> list[str]:
     """Return the lines of all runs, each in a process of its own, as many at once as there are cores."""
     pairs = [(case.name, backend) for case in table for backend in BACKENDS]
-    # One thread a run: its seconds are then those of one core, whatever runs beside it.
-    alone = os.environ | {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
 
     def one(pair: tuple[str, str]) -> str:
-        command = [sys.executable, "-m", "benchmarks.inverse.advice", *pair]
-        done = subprocess.run(command, env=alone, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return done.stdout.splitlines()[-1]
-        # A crash is no answer, and no reason to lose those of the other runs.
-        last = (done.stderr.splitlines() or ["nothing said"])[-1]
-        return line(Run(*pair, np.inf, False, 0.0, f"crashed: {last}"[:80]))
+        try:
+            return json.dumps(run_apart("benchmarks.inverse.advice", *pair))
+        except RuntimeError as crash:  # no answer, and no reason to lose those of the other runs
+            return line(Run(*pair, np.inf, False, 0.0, f"crashed: {str(crash).splitlines()[-1]}"[:80]))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(one, pairs))

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.inverse.apart import run_apart
+from benchmarks.inverse.apart import clock_options, run_apart
 from benchmarks.inverse.burgers_data import NOISES, SPEED, VISCOSITY, samples
-from benchmarks.inverse.pareto import Course, error_ratio, rms, time_ratio
+from benchmarks.inverse.pareto import Course, arm_figures, error_ratio, rms, time_ratio
 from benchmarks.inverse.peers import need_deepxde
 
 SEEDS, PEER_SEEDS = range(10), range(2)
@@ -41,7 +41,7 @@ def measure_burgers(smoke: bool) -> dict[str, Any]:
 
 def fit_apart(arm: str, noise: float, seed: int, cap_s: float) -> Course:
     """Return the course of one fit in its own process: seconds, and relative errors of speed and viscosity."""
-    found = run_apart("benchmarks.inverse.burgers_arm", arm, noise, seed, cap_s)
+    found = run_apart("benchmarks.inverse.burgers_arm", arm, noise, seed, cap_s, *clock_options())
     errors = np.abs(np.asarray(found["estimates"]) / [SPEED, VISCOSITY] - 1.0)
     return Course(np.asarray(found["seconds"]), errors)
 
@@ -61,10 +61,7 @@ def _figures(noise: float, courses: dict[tuple[str, float, int], Course]) -> dic
     }
     figures: dict[str, Any] = {}
     for arm, found in arms.items():
-        ends = rms([course.errors[-1] for course in found])
-        figures[f"burgers_speed_error_{tag}_{arm}"], figures[f"burgers_viscosity_error_{tag}_{arm}"] = ends.tolist()
-        figures[f"burgers_seconds_{tag}_{arm}"] = float(np.mean([course.seconds[-1] for course in found]))
-        figures[f"burgers_course_{tag}_{arm}"] = [course.thinned() for course in found]
+        figures |= arm_figures("burgers", ("speed", "viscosity"), f"{tag}_{arm}", found)
     if noise > 0.0:
         bound = rms([np.asarray(_bound(noise, seed)) for seed in SEEDS])
         figures[f"burgers_bound_{tag}"] = bound.tolist()

@@ -14,7 +14,7 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares
 from scipy.signal import savgol_filter
 
-from benchmarks.inverse.truth import STABLE
+from benchmarks.inverse.truth import STABLE, runge_kutta
 from pinn.series import ImageSeries
 
 FINER = 2  # points a pixel
@@ -59,12 +59,15 @@ def _solve(
 ) -> Float[Array, "times x y"]:
     """Return the field at the times of the edges, by classical Runge-Kutta steps."""
 
+    def rate(phi: Array) -> Array:
+        return _rate(phi, rates)
+
     def to_next(phi: Array, interval: tuple) -> tuple[Array, Array]:
         before, after, gap = interval
 
         def step(number: Array, phi: Array) -> Array:
             share = (number + 1) / steps
-            return _ringed(_runge_kutta(phi, rates, gap / steps), (1 - share) * before + share * after)
+            return _ringed(runge_kutta(rate, phi, gap / steps), (1 - share) * before + share * after)
 
         phi = jax.lax.fori_loop(0, steps, step, phi)
         return phi, phi
@@ -74,13 +77,6 @@ def _solve(
 
 def _ringed(phi: Array, edges: Array) -> Array:
     return edges.at[RING:-RING, RING:-RING].set(phi[RING:-RING, RING:-RING])
-
-
-def _runge_kutta(phi: Array, rates: Array, step: Array) -> Array:
-    one = _rate(phi, rates)
-    two = _rate(phi + step / 2 * one, rates)
-    three = _rate(phi + step / 2 * two, rates)
-    return phi + step / 6 * (one + 2 * two + 2 * three + _rate(phi + step * three, rates))
 
 
 def _rate(phi: Array, rates: Array) -> Array:

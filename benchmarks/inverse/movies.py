@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.inverse.apart import run_apart
+from benchmarks.inverse.apart import clock_options, run_apart
 from benchmarks.inverse.movie_data import movie
-from benchmarks.inverse.pareto import Course, error_ratio, rms, time_ratio
+from benchmarks.inverse.pareto import Course, arm_figures, error_ratio, time_ratio
 from benchmarks.inverse.peers import need_deepxde
 
 NOISES = {"morphology": 0.05, "separation": 0.02}
@@ -40,7 +40,8 @@ def measure_movies(smoke: bool) -> dict[str, Any]:
 def fit_apart(arm: str, name: str, seed: int, smoke: bool) -> Course:
     """Return the course of one fit in its own process: seconds, and relative errors of M kappa and M W."""
     small = ["--small"] if smoke else []
-    found = run_apart("benchmarks.inverse.movie_arm", arm, name, NOISES[name], seed, 8.0 if smoke else CAP_S, *small)
+    cap_s, options = 8.0 if smoke else CAP_S, (*clock_options(), *small)
+    found = run_apart("benchmarks.inverse.movie_arm", arm, name, NOISES[name], seed, cap_s, *options)
     rates = movie(name, NOISES[name], seed, smoke).rates
     return Course(np.asarray(found["seconds"]), np.abs(np.asarray(found["estimates"]) / rates - 1.0))
 
@@ -52,10 +53,7 @@ def _figures(name: str, courses: dict[tuple[str, str, int], Course]) -> dict[str
     }
     figures: dict[str, Any] = {}
     for arm, found in arms.items():
-        ends = rms([course.errors[-1] for course in found])
-        figures[f"{name}_mk_error_{arm}"], figures[f"{name}_mw_error_{arm}"] = ends.tolist()
-        figures[f"{name}_seconds_{arm}"] = float(np.mean([course.seconds[-1] for course in found]))
-        figures[f"{name}_course_{arm}"] = [course.thinned() for course in found]
+        figures |= arm_figures(name, ("mk", "mw"), arm, found)
     for arm in ("solver", "field", "pinn"):
         if arm in arms:
             figures[f"ratio_deepxde_{name}_time_{arm}"] = time_ratio(arms["deepxde"], arms[arm])

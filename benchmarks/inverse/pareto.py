@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,22 @@ class Course:
 def rms(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Return the root mean square over rows."""
     return np.sqrt(np.mean(np.square(np.asarray(rows)), axis=0))
+
+
+def arm_figures(problem: str, errors: Sequence[str], arm: str, found: Sequence[Course]) -> dict[str, Any]:
+    """Return the last errors over seeds, as fractions of the truth, the mean of the seconds, and the courses.
+
+    Args:
+        problem: name that the figures begin with.
+        errors: names of the parameters.
+        arm: name that the figures end with.
+        found: a course a seed.
+    """
+    ends = rms([course.errors[-1] for course in found]).tolist()
+    return {f"{problem}_{error}_error_{arm}": end for error, end in zip(errors, ends, strict=True)} | {
+        f"{problem}_seconds_{arm}": float(np.mean([course.seconds[-1] for course in found])),
+        f"{problem}_course_{arm}": [course.thinned() for course in found],
+    }
 
 
 def time_ratio(peer: Sequence[Course], ours: Sequence[Course]) -> float:

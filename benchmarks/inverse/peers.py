@@ -4,7 +4,7 @@ A process of its own each, since DeepXDE keeps its number format and seeds for t
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -85,15 +85,50 @@ def deepxde_fit(problem: PeerProblem, cap_s: float, adam_share: float, seed: int
     unknowns = [dde.Variable(value) for value in problem.starts]
     model = _model(dde, problem, unknowns)
     weights = [1.0] * problem.outputs + [problem.data_weight]
-    watch = _watch(dde, problem, unknowns, trajectory)
-    model.compile("adam", lr=1e-3, loss_weights=weights, external_trainable_variables=unknowns)
-    model.train(iterations=10**8, display_every=10**7, callbacks=[watch(cap_s * adam_share)], verbose=0)
-    # DeepXDE asks its callbacks between rounds of L-BFGS only.
-    dde.optimizers.set_LBFGS_options(maxiter=10**8, ftol=0, gtol=0)
-    dde.optimizers.config.LBFGS_options |= {"iter_per_step": 50, "fun_per_step": 65}
-    model.compile("L-BFGS", loss_weights=weights, external_trainable_variables=unknowns)
-    model.train(display_every=10**7, callbacks=[watch(cap_s)], verbose=0)
+
+    def estimates() -> list[float]:
+        return problem.estimates([float(unknown.detach()) for unknown in unknowns])
+
+    train(dde, model, unknowns, weights, Training(adam_share), estimates, cap_s, trajectory)
     return trajectory
+
+
+@dataclass(frozen=True)
+class Training:
+    """Adam for a share of the time, then L-BFGS for the rest.
+
+    Attributes:
+        adam_share: of the time.
+        rate: of Adam; by default DeepXDE's usual one.
+        steps: of L-BFGS in a round, and evaluations: DeepXDE asks its callbacks between rounds only.
+    """
+
+    adam_share: float
+    rate: float = 1e-3
+    steps: tuple[int, int] = (50, 65)
+
+
+def train(
+    dde: Any,
+    model: Any,
+    unknowns: list,
+    weights: list[float],
+    training: Training,
+    estimates: Callable[[], Sequence[float]],
+    cap_s: float,
+    trajectory: Trajectory,
+) -> None:
+    """Train a model of DeepXDE until the time is up; what it has found is noted each second."""
+    watch = _watch(dde, estimates, trajectory)
+    free = {"loss_weights": weights, "external_trainable_variables": unknowns}
+    model.compile("adam", lr=training.rate, **free)
+    until_s = cap_s * training.adam_share
+    model.train(iterations=10**8, display_every=10**7, callbacks=[watch(until_s)], verbose=0)
+    dde.optimizers.set_LBFGS_options(maxiter=10**8, ftol=0, gtol=0)
+    iterations, evaluations = training.steps
+    dde.optimizers.config.LBFGS_options |= {"iter_per_step": iterations, "fun_per_step": evaluations}
+    model.compile("L-BFGS", **free)
+    model.train(display_every=10**7, callbacks=[watch(cap_s)], verbose=0)
 
 
 def _model(dde: Any, problem: PeerProblem, unknowns: list) -> Any:
@@ -112,7 +147,7 @@ def _model(dde: Any, problem: PeerProblem, unknowns: list) -> Any:
     return dde.Model(data, network)
 
 
-def _watch(dde: Any, problem: PeerProblem, unknowns: list, trajectory: Trajectory) -> Callable[[float], Any]:
+def _watch(dde: Any, estimates: Callable[[], Sequence[float]], trajectory: Trajectory) -> Callable[[float], Any]:
     class Watch(dde.callbacks.Callback):
         """Notes the unknowns each second and ends the training in time."""
 
@@ -124,7 +159,7 @@ def _watch(dde: Any, problem: PeerProblem, unknowns: list, trajectory: Trajector
             now = trajectory.elapsed()
             if now >= self.next_s:
                 self.next_s = now + 1.0
-                trajectory.add(problem.estimates([float(unknown.detach()) for unknown in unknowns]))
+                trajectory.add(estimates())
             if now >= self.until_s:
                 self.model.stop_training = True
 

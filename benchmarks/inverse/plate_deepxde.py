@@ -14,6 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.inverse.peers import Training, train
 from benchmarks.inverse.plate import LOAD_ERROR, PEER_NOISE, Case, case, constants, small_case
 from benchmarks.inverse.plate_data import STRAIN, fluctuation, measured
 from benchmarks.inverse.trajectory import Trajectory
@@ -66,14 +67,8 @@ class _Training:
 
     def run(self, cap_s: float) -> None:
         """Train by Adam for half of the time and by L-BFGS for the rest."""
-        weights = [1.0] * 5 + [DATA_WEIGHT]
-        free = [self.logs]
-        self.model.compile("adam", lr=RATE, loss_weights=weights, external_trainable_variables=free)
-        self.model.train(iterations=10**8, display_every=10**7, callbacks=[self._watch(0.5 * cap_s)], verbose=0)
-        self.dde.optimizers.set_LBFGS_options(maxiter=10**8, ftol=0, gtol=0)
-        self.dde.optimizers.config.LBFGS_options |= {"iter_per_step": 20, "fun_per_step": 25}
-        self.model.compile("L-BFGS", loss_weights=weights, external_trainable_variables=free)
-        self.model.train(display_every=10**7, callbacks=[self._watch(cap_s)], verbose=0)
+        weights, training = [1.0] * 5 + [DATA_WEIGHT], Training(0.5, RATE, (20, 25))
+        train(self.dde, self.model, [self.logs], weights, training, self._estimates, cap_s, self.trajectory)
 
     def moduli(self) -> Any:
         """Return the eigenvalues of each grain over the mean stiffness."""
@@ -129,24 +124,9 @@ class _Training:
     def _slope(self, points: Any, outputs: Any, output: int, axis: int) -> Any:
         return self.dde.grad.jacobian(outputs, points, i=output, j=axis)[:, 0]
 
-    def _watch(self, until_s: float) -> Any:
-        training = self
-
-        class Watch(self.dde.callbacks.Callback):
-            """Notes the ratios each second and ends the training in time."""
-
-            next_s = 0.0
-
-            def on_epoch_end(self) -> None:
-                now = training.trajectory.elapsed()
-                if now >= self.next_s:
-                    self.next_s = now + 1.0
-                    moduli = training.moduli().detach().numpy()
-                    training.trajectory.add(constants(training.one.model, 0.5 * np.log(moduli).ravel()).tolist())
-                if now >= until_s:
-                    self.model.stop_training = True
-
-        return Watch()
+    def _estimates(self) -> list[float]:
+        moduli = self.moduli().detach().numpy()
+        return constants(self.one.model, 0.5 * np.log(moduli).ravel()).tolist()
 
 
 def _modes(one: Case) -> np.ndarray:

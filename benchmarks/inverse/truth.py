@@ -4,6 +4,7 @@ Finite differences of fourth order and the classical Runge-Kutta method in small
 axis; nothing here is shared with the solvers under test.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -87,18 +88,22 @@ def integrate(
 def _frames(
     start: Float[Array, "*points"], rates: Float[Array, " 3"], gaps: Float[Array, " gaps"], steps: int
 ) -> Float[Array, "gaps *points"]:
+    def rate(phi: Array) -> Array:
+        return _rate(phi, rates)
+
     def to_next(phi, gap):
-        phi = jax.lax.fori_loop(0, steps, lambda _, field: _runge_kutta(field, rates, gap / steps), phi)
+        phi = jax.lax.fori_loop(0, steps, lambda _, field: runge_kutta(rate, field, gap / steps), phi)
         return phi, phi
 
     return jax.lax.scan(to_next, start, gaps)[1]
 
 
-def _runge_kutta(phi: Array, rates: Array, step: Array) -> Array:
-    one = _rate(phi, rates)
-    two = _rate(phi + step / 2 * one, rates)
-    three = _rate(phi + step / 2 * two, rates)
-    return phi + step / 6 * (one + 2 * two + 2 * three + _rate(phi + step * three, rates))
+def runge_kutta(rate: Callable[[Array], Array], phi: Array, step: Array) -> Array:
+    """Return a field after one step of the classical method of order four."""
+    one = rate(phi)
+    two = rate(phi + step / 2 * one)
+    three = rate(phi + step / 2 * two)
+    return phi + step / 6 * (one + 2 * two + 2 * three + rate(phi + step * three))
 
 
 def _rate(phi: Array, rates: Array) -> Array:

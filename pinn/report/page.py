@@ -10,6 +10,7 @@ from pinn.estimate import Estimate, Quantity, Spectrum
 from pinn.report.plots import fit_plot, frames_plot, posterior_plot, spectrum_plot
 from pinn.report.record import Inference, versions
 from pinn.report.rendering import write_rendered
+from pinn.stiffness.estimate import StiffnessEstimate
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ def write_page(inference: Inference, path: Path) -> Path:
 def rows(quantities: tuple[Quantity, ...]) -> list[Row]:
     """Return quantities rounded to two digits of their standard deviation."""
     return [_row(quantity) for quantity in quantities]
+
+
+def verdict(estimate: Estimate | StiffnessEstimate) -> Card:
+    """Return the first card: whether an estimate is to be trusted."""
+    if estimate.failed:
+        return Card("not to be trusted", f"failed: {', '.join(estimate.failed)}", "warn")
+    return Card("trusted", f"all {len(estimate.checks)} checks passed")
 
 
 def hoped(spectrum: Spectrum) -> str:
@@ -109,7 +117,7 @@ def _lead(inference: Inference) -> str:
 
 def _cards(inference: Inference) -> list[Card]:
     estimate = inference.estimate
-    cards = [_verdict(estimate), *map(_number, rows((*estimate.identified, *estimate.separate)))]
+    cards = [verdict(estimate), *map(_number, rows((*estimate.identified, *estimate.separate)))]
     if not estimate.separate:
         cards.append(Card("no scale", "mobility and energies are known only as products: see the ridge", "warn"))
     contrast = np.ptp(np.nanpercentile(inference.series.frames, (5, 95)))
@@ -117,12 +125,6 @@ def _cards(inference: Inference) -> list[Card]:
     if inference.advice:
         cards.append(Card("another back end", inference.advice, "warn"))
     return cards
-
-
-def _verdict(estimate: Estimate) -> Card:
-    if estimate.failed:
-        return Card("not to be trusted", f"failed: {', '.join(estimate.failed)}", "warn")
-    return Card("trusted", f"all {len(estimate.checks)} checks passed")
 
 
 def _number(row: Row) -> Card:

@@ -42,7 +42,7 @@ class Inference:
     @cached_property
     def sha256(self) -> str:
         """Hash of the images' file, or of all files of a folder with their names."""
-        return _sha256(self.path)
+        return sha256_of(self.path)
 
 
 def write_record(inference: Inference, path: Path) -> Path:
@@ -54,7 +54,8 @@ def write_record(inference: Inference, path: Path) -> Path:
     return path
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file, or of all files of a folder with their names."""
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
     digest = hashlib.sha256()
@@ -91,7 +92,7 @@ def _record(inference: Inference, fields: str) -> dict[str, Any]:
         "checks": [_finite(asdict(check)) for check in estimate.checks],
         "advice": inference.advice,
         "fields": fields,
-        "objective": [value if np.isfinite(value) else None for value in np.asarray(estimate.trace, float).tolist()],
+        "objective": [plain(value) for value in np.asarray(estimate.trace, float)],
         "seconds": estimate.seconds,
         "versions": versions(),
     }  # fmt: skip
@@ -104,7 +105,11 @@ def _spectrum(spectrum: Spectrum | None) -> dict[str, Any] | None:
     return {"parameters": list(spectrum.parameters), "eigenvalues": values.tolist(), "directions": rows.tolist()}
 
 
+def plain(value: Any) -> Any:
+    """Return a number of Python's for one of NumPy's, and null for what JSON has not: infinity and NaN."""
+    number = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(number, float) and not np.isfinite(number) else number
+
+
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity: what is not finite is null; NumPy's numbers become Python's."""
-    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in values.items()}
-    return {key: None if isinstance(v, float) and not np.isfinite(v) else v for key, v in plain.items()}
+    return {key: plain(value) for key, value in values.items()}

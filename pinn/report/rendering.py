@@ -20,13 +20,14 @@ def write_rendered(template: str, content: dict[str, Any], plots: dict[str, str]
         MissingPackageError: jinja2 is not installed.
     """
     try:
-        from jinja2 import Environment, StrictUndefined
+        from jinja2 import Environment, FunctionLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError as error:
         raise MissingPackageError("pages", "report") from error
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    loader = FunctionLoader(_text)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     trusted = {"style": Markup(_text("house.css"))} | {name: Markup(svg) for name, svg in plots.items()}
-    path.write_text(environment.from_string(_text(template)).render(**content, **trusted), encoding="utf-8")
+    path.write_text(environment.get_template(template).render(**content, **trusted), encoding="utf-8")
     return path
 
 

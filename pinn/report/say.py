@@ -2,6 +2,7 @@
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pinn.estimate import Check, Estimate, Spectrum
@@ -34,6 +35,12 @@ def _quantities(inference: Inference) -> Table:
     for row in rows((*inference.estimate.identified, *inference.estimate.separate)):
         table.add_row(row.symbol, row.value, f"{row.low} to {row.high}", row.relative, row.unit)
     return table
+
+
+def progress_of_fit(console: Console) -> Progress:
+    """Return the line that is shown while a fit runs, and gone afterwards."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
 
 
 def checks_table(checks: tuple[Check, ...]) -> Table:

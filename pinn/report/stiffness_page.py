@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from pinn.report.page import Card, Row, rows
+from pinn.report.page import Card, Row, rows, verdict
 from pinn.report.record import versions
 from pinn.report.rendering import write_rendered
 from pinn.report.stiffness_plots import bounds_plot, constants_plot, displacements_plot, grains_plot
 from pinn.report.stiffness_record import Window, component_names
 from pinn.stiffness.data import affine_part
-from pinn.stiffness.estimate import StiffnessEstimate
 
 
 def write_page(window: Window, path: Path) -> Path:
@@ -68,18 +67,12 @@ def _cards(window: Window) -> list[Card]:
     estimate = window.estimate
     relative = [100 * ratio.sd / abs(ratio.value) for ratio in estimate.ratios if ratio.value]
     return [
-        _verdict(estimate),
+        verdict(estimate),
         _scale(window),
         Card(f"{np.median(relative):.2g} %", f"standard deviation of a ratio, median of {len(relative)}"),
         Card(f"{window.effective['periodic'][0, 0]:.4g} {_beside(window)}", "effective C11 of the window"),
         Card(f"{100 * _noise(window):.2g} %", "noise of a displacement, of its fluctuation"),
     ]
-
-
-def _verdict(estimate: StiffnessEstimate) -> Card:
-    if estimate.failed:
-        return Card("not to be trusted", f"failed: {', '.join(estimate.failed)}", "warn")
-    return Card("trusted", f"all {len(estimate.checks)} checks passed")
 
 
 def _scale(window: Window) -> Card:

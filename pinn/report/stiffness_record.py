@@ -1,6 +1,5 @@
 """An inference of stiffness as JSON, for other programs."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from physics.elasticity.tensor import to_voigt, voigt_reuss
-from pinn.report.record import versions
+from pinn.report.record import plain, sha256_of, versions
 from pinn.stiffness.data import GrainFields, mean_gradient
 from pinn.stiffness.estimate import StiffnessEstimate, volume_fractions
 from pinn.stiffness.model import GrainModel
@@ -40,7 +39,7 @@ class Window:
     @cached_property
     def sha256(self) -> str:
         """Hash of the file."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return sha256_of(self.path)
 
     @property
     def unit(self) -> str:
@@ -120,15 +119,9 @@ def _record(window: Window, fields: str) -> dict[str, Any]:
             **{name: matrix.tolist() for name, matrix in window.effective.items()},
         },
         "noise_sd": estimate.noise_sd,
-        "checks": [{key: _plain(value) for key, value in asdict(check).items()} for check in estimate.checks],
+        "checks": [{key: plain(value) for key, value in asdict(check).items()} for check in estimate.checks],
         "fitted": fields,
-        "objective": [_plain(value) for value in estimate.trace],
+        "objective": [plain(value) for value in estimate.trace],
         "seconds": estimate.seconds,
         "versions": versions(),
     }  # fmt: skip
-
-
-def _plain(value: Any) -> Any:
-    """Return a number of Python's for one of NumPy's, and null for what JSON has not: infinity and NaN."""
-    number = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(number, float) and not np.isfinite(number) else number
