@@ -2,12 +2,14 @@
 
 Ten patterns of 64 x 64 pixels and 20 frames from an independent scheme on a finer grid (`truth`), 0, 1, 5 and 10 % of
 the contrast as noise, the camera known, the start known or inferred; by the solver and by the network with its polish.
-``python -m benchmarks.inverse.accuracy BACKEND NOISE FIRST LAST`` prints errors, deviations and seconds of patterns.
+``python -m benchmarks.inverse.accuracy BACKEND NOISE FIRST LAST`` prints errors, deviations and seconds of patterns,
+and of the network the errors that it had before the polish.
 """
 
 import json
 import sys
 import time
+from dataclasses import asdict, dataclass
 from importlib import import_module
 
 import jax
@@ -19,6 +21,7 @@ from pinn.phase_field.fit import BACKENDS, fit
 from pinn.phase_field.laplace import information
 from pinn.phase_field.models import AllenCahn, Camera
 from pinn.phase_field.pose import pose
+from pinn.phase_field.problem import Unknowns
 from pinn.phase_field.quantities import NORMAL_95
 
 NOISES = (0.0, 0.01, 0.05, 0.1)
@@ -53,36 +56,59 @@ def errors(
             asks for less.
         backend: of `fit`.
     """
+    ending = "" if inferred else "_known_start"
     figures: dict[str, object] = {}
-    ending, walls = ("" if inferred else "_known_start"), []
+    walls = []
     for noise in noises:
-        rows = []
-        for seed, truth in enumerate(truths):
-            off, _, seconds = _fitted(truth, noise, 1000 + seed, inferred, backend)
-            rows.append(off)
-            walls.append(seconds)
-        rms = 100 * np.sqrt(np.mean(np.square(rows), axis=0))
+        fits = [fitted(truth, noise, 1000 + seed, inferred, backend) for seed, truth in enumerate(truths)]
+        walls.extend(one.seconds for one in fits)
         per_cent = round(100 * noise)
-        figures[f"mk_error_{per_cent}pct_{backend}{ending}"] = round(float(rms[0]), 4)
-        figures[f"mw_error_{per_cent}pct_{backend}{ending}"] = round(float(rms[1]), 4)
+        figures |= _error_figures(f"{per_cent}pct_{backend}{ending}", [one.off for one in fits])
+        if backend == "pinn":
+            figures |= _error_figures(f"{per_cent}pct_network_alone", [one.alone for one in fits])
     name = f"wall_s_{backend}_{'unknown' if inferred else 'known'}"
     # The median leaves out fits that had to be compiled first; the largest does not.
     return figures | {name: round(float(np.median(walls)), 2), f"{name}_with_compilation": round(max(walls), 2)}
 
 
-def _fitted(
-    truth: Truth, noise: float, seed: int, inferred: bool, backend: str = "solver"
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return errors of ln a and ln b, their standard deviations, and the seconds from images to maximum."""
+def _error_figures(name: str, off: list[list[float]]) -> dict[str, object]:
+    rms = 100 * np.sqrt(np.mean(np.square(off), axis=0))
+    return {f"{rate}_error_{name}": round(float(value), 4) for rate, value in zip(("mk", "mw"), rms, strict=True)}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Errors of ln a and ln b, their standard deviations, the errors before the polish, seconds to the maximum."""
+
+    off: list[float]
+    sd: list[float]
+    alone: list[float]
+    seconds: float
+
+
+def fitted(truth: Truth, noise: float, seed: int, inferred: bool, backend: str = "solver") -> Fitted:
+    """Return what a back end finds in images of a pattern; only the network tells what it had before the polish."""
     series = truth.series(noise, seed)
     started = time.perf_counter()
     problem = pose(series, AllenCahn(), CAMERA, None if inferred else truth.frames[0])
-    maximum = import_module(BACKENDS[backend]).maximise(problem, jax.random.key(seed))
+    rounds: list[Unknowns] = []
+
+    def listen(unknowns: Unknowns) -> bool:
+        rounds.append(unknowns)
+        return True
+
+    told = {"listen": listen} if backend == "pinn" else {}
+    maximum = import_module(BACKENDS[backend]).maximise(problem, jax.random.key(seed), **told)
     seconds = time.perf_counter() - started
     duration = truth.times[-1] - truth.times[0]
-    off = np.asarray(problem.vector(maximum.unknowns)) - np.log([truth.gradient * duration, truth.well * duration])
-    told = information(problem, maximum.unknowns, jax.random.key(seed))
-    return off, np.sqrt(np.diag(np.linalg.inv(told.scalars))), seconds
+    rates = np.log([truth.gradient * duration, truth.well * duration])
+
+    def off(unknowns: Unknowns) -> list[float]:
+        return (np.asarray(problem.vector(unknowns))[:2] - rates).tolist()
+
+    covariance = np.linalg.inv(information(problem, maximum.unknowns, jax.random.key(seed)).scalars)
+    alone = off(rounds[-1]) if rounds else []
+    return Fitted(off(maximum.unknowns), np.sqrt(np.diag(covariance)).tolist(), alone, seconds)
 
 
 def coverage(truths: list[Truth], repeats: int) -> tuple[float, int]:
@@ -91,8 +117,8 @@ def coverage(truths: list[Truth], repeats: int) -> tuple[float, int]:
     for noise in NOISES[1:]:
         for number, truth in enumerate(truths):
             for repeat in range(repeats):
-                off, sd, _ = _fitted(truth, noise, 7919 * (number + 1) + repeat, inferred=False)
-                inside.extend(np.abs(off) < NORMAL_95 * sd)
+                one = fitted(truth, noise, 7919 * (number + 1) + repeat, inferred=False)
+                inside.extend(np.abs(one.off) < NORMAL_95 * np.asarray(one.sd))
     return round(float(np.mean(inside)), 4), len(inside)
 
 
@@ -116,5 +142,5 @@ def separated(truths: list[Truth]) -> dict[str, object]:
 if __name__ == "__main__":
     name, share, first, last = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     for pattern in range(first, last):
-        found = _fitted(morphology(pattern), share, 1000 + pattern, inferred=True, backend=name)
-        print(json.dumps([pattern, *map(list, found[:2]), found[2]]), flush=True)
+        found = fitted(morphology(pattern), share, 1000 + pattern, inferred=True, backend=name)
+        print(json.dumps({"pattern": pattern, **asdict(found)}), flush=True)

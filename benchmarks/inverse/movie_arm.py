@@ -69,13 +69,14 @@ def _plain(problem: "Problem", seed: int, cap_s: float, trajectory: Trajectory) 
     import jax
 
     from benchmarks.inverse.plain import plain_fit
-    from pinn.phase_field.network import posed_on_network, usual_effort
+    from pinn.phase_field.network import effort_of_device, posed_on_network
     from pinn.training.least_squares import term
     from pinn.training.sampling import evenly
 
+    effort = effort_of_device()
     build, place = jax.random.split(jax.random.key(seed))
-    scene, box, data, start = posed_on_network(problem, usual_effort(), build)
-    points = evenly(usual_effort().plan.collocation, box.low, box.high, place)
+    scene, box, data, start = posed_on_network(problem, effort, build)
+    points = evenly(effort.plan.collocation, box.low, box.high, place)
     well = float(jax.numpy.exp(problem.start.log_well))
     terms = [term(data.row, data.samples, 1.0), *(term(one, points, 1.0 / well) for one in scene.equations())]
 

@@ -1,4 +1,4 @@
-"""The movies in DeepXDE's words, with our network's features and size, and our start values."""
+"""The movies in DeepXDE's words, with the features and the size of our network, and our start values."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.inverse.peers import PeerProblem
-from pinn.phase_field.network import harmonics, usual_effort
+from pinn.phase_field.network import effort_of_device, harmonics
 from pinn.phase_field.problem import Problem
 
 # Mean squares of data beside those of residuals of order one: of 1, 10, 100 and 1000 the best after nine minutes of one
@@ -16,7 +16,7 @@ DATA_WEIGHTS = {"allen-cahn": 1000.0, "cahn-hilliard": 10.0}
 
 def peer_problem(problem: Problem, seed: int) -> PeerProblem:
     """Return data and equation; residuals are per time of the reaction, which makes them of order one."""
-    pixels, effort = problem.measured.shape[1:], usual_effort()
+    pixels, effort = problem.measured.shape[1:], effort_of_device()
     axes = [np.asarray(problem.times), *(np.arange(size) + 0.5 for size in pixels)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
     values = np.asarray(problem.measured).reshape(-1, 1)

@@ -48,6 +48,9 @@ ON_PROCESSOR = Effort((40, 40, 40), 8000, Plan(Schedule(4000, 5e-3, 1024), (0.1,
 ON_ACCELERATOR = Effort(
     (80, 80, 80), 24000, Plan(Schedule(3000, 5e-3, 2048), (0.1, 0.1, 0.3, 0.3, 0.3, 0.3), 10, 16000)
 )
+# Of images with fewer points in space and time, a network of as many weights would only learn the noise.
+FEW_POINTS = 5000
+OF_FEW_POINTS = Effort((24, 24, 24), 8000, Plan(Schedule(1000, 5e-3, 512), (0.1, 0.3, 1.0), 6, 2500))
 # Rates that the solver moves by more than this, in their logarithm, were not found by the network.
 SAME_RATES = 0.1
 
@@ -80,7 +83,7 @@ def network_fit(
         effort: what the network may cost; by default what suits the device.
         listen: told rates and camera after each round; the last one is that after which it answers False.
     """
-    effort = effort or usual_effort()
+    effort = effort or usual_effort(problem)
     pose, train = jax.random.split(key)
     scene, box, data, start = posed_on_network(problem, effort, pose)
 
@@ -91,8 +94,13 @@ def network_fit(
     return Maximum(scene.conclude(unknowns), trace, bool(np.isfinite(trace[-1])))
 
 
-def usual_effort() -> Effort:
-    """Return what suits the device."""
+def usual_effort(problem: Problem) -> Effort:
+    """Return what suits the images and the device."""
+    return OF_FEW_POINTS if problem.measured.size < FEW_POINTS else effort_of_device()
+
+
+def effort_of_device() -> Effort:
+    """Return what suits the device where there are points enough."""
     return ON_PROCESSOR if jax.default_backend() == "cpu" else ON_ACCELERATOR
 
 

@@ -10,6 +10,8 @@ from jaxtyping import Array, Float
 
 # Rows of a chunk: large enough for matrix products, small enough for a Jacobian of 5000 columns to stay in cache or so.
 CHUNK = 1024
+# On an accelerator each chunk reads and writes the whole normal matrix from its memory: few chunks, of a GB each.
+CHUNK_ON_ACCELERATOR = 8192
 # Columns of the smallest blocks of the normal matrix.
 BLOCK = 256
 
@@ -95,7 +97,7 @@ def _lower_product(jacobian: Float[Array, "rows unknowns"]) -> Float[Array, "unk
 def _chunked(rows: Float[Array, "n ..."]) -> Float[Array, "chunks chunk ..."]:
     """Return the rows in equal chunks; copies of the first row fill the last one, where their weight is zero."""
     count = rows.shape[0]
-    chunks = -(-count // CHUNK)
+    chunks = -(-count // (CHUNK if jax.default_backend() == "cpu" else CHUNK_ON_ACCELERATOR))
     size = -(-count // chunks)
     missing = chunks * size - count
     fill = jnp.zeros(missing) if rows.ndim == 1 else jnp.broadcast_to(rows[:1], (missing, *rows.shape[1:]))
