@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import equinox as eqx
 import jax
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pinn.errors import InferenceError
+from pinn.training.compiling import compiled
 from pinn.training.least_squares import Term, objective
 
 
@@ -31,7 +31,7 @@ class Schedule:
             raise InferenceError(f"{self} trains nothing: give steps and a batch from 1 on, and a rate above 0")
 
 
-@eqx.filter_jit
+@compiled
 def adam(
     terms: Sequence[Term], unknowns: Float[Array, " unknowns"], schedule: Schedule, key: PRNGKeyArray
 ) -> tuple[Float[Array, " unknowns"], Float[Array, " steps"]]:

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 
 # Rows of a chunk: large enough for matrix products, small enough for a Jacobian of 5000 columns to stay in cache or so.
 CHUNK = 1024
-# On an accelerator each chunk reads and writes the whole normal matrix from its memory: few chunks, of a GB each.
-CHUNK_ON_ACCELERATOR = 8192
+# On an accelerator each chunk reads and writes the whole normal matrix from its memory: few chunks, of half a GB each.
+CHUNK_ON_ACCELERATOR = 4096
 # Columns of the smallest blocks of the normal matrix.
 BLOCK = 256
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from pinn.training.compiling import compiled
 from pinn.training.least_squares import NormalEquations, Term, normal_equations, objective
 
 # Relative to the largest diagonal entry; the first steps of a network are far from quadratic.
@@ -34,7 +35,7 @@ class DampedState(eqx.Module):
     accepted: Int[Array, ""]
 
 
-@eqx.filter_jit
+@compiled
 def damped_start(
     terms: Sequence[Term], unknowns: Float[Array, " unknowns"], damping: Float[Array, ""] | float = FIRST_DAMPING
 ) -> DampedState:
@@ -43,7 +44,7 @@ def damped_start(
     return DampedState(unknowns, equations, jnp.asarray(damping, float), jnp.asarray(2.0), jnp.asarray(0))
 
 
-@eqx.filter_jit
+@compiled
 def damped_steps(terms: Sequence[Term], state: DampedState, steps: int) -> tuple[DampedState, Float[Array, " steps"]]:
     """Return the state after some trial steps and the objective after each.
 

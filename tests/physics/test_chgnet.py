@@ -190,6 +190,7 @@ def _to_double(array):
     return array.astype(jnp.float64) if jnp.issubdtype(array.dtype, jnp.floating) else array
 
 
+@pytest.mark.slow
 def test_one_large_cell_among_small_ones(potential):
     """A box of 1000 atoms beside one of two: each in its own bucket, the same energy as the small one alone."""
     salt = bulk("NaCl", "rocksalt", 5.6)

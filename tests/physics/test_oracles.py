@@ -111,6 +111,7 @@ def test_gpaw_needs_the_geometry(context):
         oracle.submit([Query("AlNi", "gpaw", 1.0)])
 
 
+@pytest.mark.slow
 def test_chgnet_then_a_second_process_finds_the_results(context):
     first = oracles.chgnet(context("chgnet", prototypes=["B2"]))
     assert isinstance(first, Oracle)

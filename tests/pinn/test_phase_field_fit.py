@@ -146,6 +146,7 @@ def test_missing_pixels_and_irregular_times_are_no_obstacle():
     assert estimate.trusted, estimate.checks
 
 
+@pytest.mark.slow
 def test_a_first_field_that_few_data_decide_on_is_not_trusted():
     data = made.series()
     few = np.where(np.random.default_rng(5).random(data.frames.shape) < 0.02, data.frames, np.nan)

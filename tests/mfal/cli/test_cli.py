@@ -146,7 +146,10 @@ def test_status_tells_the_worth_of_the_sources_once_it_has_been_judged(copy, cap
     [
         ("window = [-0.5, -0.2]\nvalue_of_hit_eur = 2000.0\n", "synthetic energy from -0.5 to -0.2 eV/atom",
          "of the true candidates in the window 4"),
-        ('best = "highest"\nvalue_per_unit_eur = 5000.0\n', "the highest synthetic energy", "the best possible is"),
+        pytest.param(
+            'best = "highest"\nvalue_per_unit_eur = 5000.0\n', "the highest synthetic energy", "the best possible is",
+            marks=pytest.mark.slow,
+        ),
     ],
 )  # fmt: skip
 def test_run_answers_the_other_questions(tmp_path, capsys, question, asked, found):

@@ -32,7 +32,7 @@ def assert_uniform(chances):
 
 
 @pytest.mark.parametrize("how", [lambda made: made, general], ids=["exchange", "hit and run"])
-@pytest.mark.parametrize("size", [2, 3, 7, 15])
+@pytest.mark.parametrize("size", [2, 3, 7, pytest.param(15, marks=pytest.mark.slow)])
 def test_marginals_of_the_simplex_are_exact(size, how):
     """x_i is Beta(1, d - 1), x_i + x_j is Beta(2, d - 2), and the largest has a known mean; 40 000 designs a seed."""
     names = MANY[:size]
