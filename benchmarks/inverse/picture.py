@@ -25,10 +25,10 @@ def draw(path: Path) -> None:
     figure, panels = plt.subplots(1, 4, figsize=(13, 3.4), sharey=True, layout="constrained")
     for panel, name, title in zip(panels, ("morphology", "separation"), ("Allen-Cahn", "Cahn-Hilliard"), strict=False):
         courses = {"solver": here[f"{name}_course_solver"], "deepxde": lent["one_core"][f"{name}_course_deepxde"]}
-        courses |= {"pinn": [lent["one_core"][f"{name}_course_pinn"]]}
+        courses |= {"pinn": lent["one_core"][f"{name}_course_pinn"]}
         _panel(panel, f"{title}, one core", courses)
     _panel(panels[2], "20 grains, one core", {a: here[f"plate_course_{a}"] for a in ("solver", "deepxde")})
-    on_gpu = {"pinn": [lent["morphology_course_pinn"]], "deepxde": [lent["morphology_course_deepxde_120s"]]}
+    on_gpu = {"pinn": lent["morphology_course_pinn"], "deepxde": [lent["morphology_course_deepxde_120s"]]}
     _panel(panels[3], "Allen-Cahn, one H100", on_gpu)
     panels[0].set_ylabel("largest error of a rate; rms of ratios")
     handles = [Line2D([], [], color=COLOURS[arm], marker="o", label=name) for arm, name in NAMES.items()]
