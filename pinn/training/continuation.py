@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from pinn.training.balance import noise_sd, weighted
 from pinn.training.first_order import Schedule, adam
@@ -26,12 +26,15 @@ class Plan:
         penalties: of the equation, one a round, relative to the weight of a datum: one over its noise.
         steps: of Levenberg-Marquardt in a round.
         collocation: points of the equation, drawn anew in each round where the residual is large.
+        held: rounds, the first ones, in which the rates stay at their start. What a network makes of noise has larger
+            slopes than the field: rates that follow it fall to zero, and the field to one that does not change.
     """
 
     pretraining: Schedule
     penalties: tuple[float, ...]
     steps: int
     collocation: int
+    held: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ def continued(
     plan: Plan,
     key: PRNGKeyArray,
     listen: Listener,
+    rates: int = 0,
 ) -> tuple[Float[Array, " unknowns"], np.ndarray]:
     """Return the unknowns and the objective of every step.
 
@@ -67,14 +71,18 @@ def continued(
         plan: schedule, penalties, steps and points.
         key: of minibatches and points.
         listen: told the unknowns after each round; the last one is that after which it answers False.
+        rates: how many unknowns, the first ones, are numbers of the equation.
     """
     first, *rounds = jax.random.split(key, 1 + len(plan.penalties))
     scale = float(jnp.std(data.rows(start)))
     unknowns, curve = adam([data], start, plan.pretraining, first)
     curves, damping, noise = [np.asarray(curve)], jnp.asarray(FIRST_DAMPING), 1.0 / jnp.max(data.weights)
-    for penalty, key in zip(plan.penalties, rounds, strict=True):
+    for number, (penalty, key) in enumerate(zip(plan.penalties, rounds, strict=True)):
         points = where_it_matters(_Importance(tuple(equations), unknowns), plan.collocation, box.low, box.high, key)
-        terms = [weighted(data, noise), *(term(equation, points, penalty / noise) for equation in equations)]
+        terms = [
+            weighted(data, noise),
+            *(term(row, points, penalty / noise) for row in _held(equations, start[:rates], number < plan.held)),
+        ]
         state, values = damped_steps(terms, damped_start(terms, unknowns, damping), plan.steps)
         unknowns, damping = state.unknowns, state.damping
         noise = noise_sd(data, unknowns, scale)
@@ -82,6 +90,24 @@ def continued(
         if not listen(unknowns):
             break
     return unknowns, np.concatenate(curves)
+
+
+def _held(equations: Sequence[Callable], rates: Float[Array, " rates"], on: bool) -> list["_Held"]:
+    return [_Held(equation, rates, jnp.asarray(on)) for equation in equations]
+
+
+@final
+class _Held(eqx.Module):
+    """A residual with the rates at their start, or at where they are: both in one compiled program."""
+
+    equation: Callable
+    rates: Float[Array, " rates"]
+    on: Bool[Array, ""]
+
+    def __call__(self, unknowns: Float[Array, " unknowns"], point: Float[Array, " axes"]) -> Float[Array, ""]:
+        count = self.rates.size
+        rates = jnp.where(self.on, self.rates, unknowns[:count])
+        return self.equation(jnp.concatenate([rates, unknowns[count:]]), point)
 
 
 @final

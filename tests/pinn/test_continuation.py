@@ -26,7 +26,7 @@ def _temperature(time, place):
     return sum(waves)
 
 
-def _fitted(noise, seed):
+def _fitted(noise, seed, held=0):
     draw = np.random.default_rng(seed)
     time, place = draw.uniform(size=(2, 400))
     values = _temperature(time, place) + noise * draw.standard_normal(400)
@@ -42,7 +42,7 @@ def _fitted(noise, seed):
         return first(here, point, 0) - jnp.exp(unknowns[0]) * laplacian(here, point)
 
     data = term(lambda u, d: value(u, d[:2]) - d[2], jnp.asarray(np.column_stack([time, place, values])), 100.0)
-    plan = Plan(Schedule(300, 1e-2, 256), (0.03, 0.1, 0.3), 12, 400)
+    plan = Plan(Schedule(300, 1e-2, 256), (0.03, 0.1, 0.3), 12, 400, held)
     told = []
 
     def listen(unknowns):
@@ -57,7 +57,9 @@ def _fitted(noise, seed):
         plan,
         jax.random.key(seed),
         listen,
+        rates=1,
     )
+    assert told[:held] == held * [float(np.log(0.2))]
     assert len(told) == 3 and curve.shape == (300 + 3 * 12,)
     return float(jnp.exp(unknowns[0]))
 
@@ -69,6 +71,10 @@ def test_the_diffusivity_is_found_without_noise():
 def test_the_diffusivity_is_found_within_its_uncertainty():
     # Cramer-Rao at this noise, the initial waves unknown: 1.8 %. Three of them.
     assert _fitted(0.05, 1) == pytest.approx(DIFFUSIVITY, rel=0.053)
+
+
+def test_rates_stay_while_they_are_held_and_are_found_afterwards():
+    assert _fitted(0.0, 0, held=1) == pytest.approx(DIFFUSIVITY, rel=1e-3)
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"steps": 1, "rate": 0.0}, {"steps": 1, "batch": 0}])
