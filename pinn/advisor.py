@@ -26,6 +26,7 @@ class Situation:
         edges_seen: whether what is beyond the images is known (a period, a wall) or has to be inferred.
         enters: whether interfaces come into view that were all beyond the images, far away, at first.
         blur_apart: whether the point-spread function, or the first field, is known.
+        first_field_told: whether the first field is known, or its pixels are seen more than once or so in the series.
         box: whether the scene is a box with equal pixels, which a spectral solver needs.
         curved: whether interfaces curve or meet; a flat one that rests tells one ratio only.
     """
@@ -37,6 +38,7 @@ class Situation:
     edges_seen: bool = True
     enters: bool = False
     blur_apart: bool = True
+    first_field_told: bool = True
     box: bool = True
     curved: bool = True
 
@@ -110,6 +112,8 @@ def _impossible(situation: Situation) -> tuple[str, ...]:
             reasons.append(f"{situation.frames} frames fit any pair of rates; take more")
         if not situation.blur_apart:
             reasons.append("a point-spread function inferred with the first field comes out too narrow; measure it")
+        if not situation.first_field_told:
+            reasons.append("of too few pixels a prior decides on the first field, and rates follow it; take more")
         if not situation.curved:
             reasons.append("a flat interface at rest tells kappa/W only; look at curved ones")
     return tuple(reasons)

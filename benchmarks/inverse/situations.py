@@ -57,7 +57,7 @@ def cases() -> tuple[Case, ...]:
         Case("unknown start, 1 % noise", Situation(), lambda seed: _task(seed, 0.01)),
         Case("unknown start, 10 % noise", Situation(), lambda seed: _task(seed, 0.1)),
         Case("irregular times", Situation(), _irregular),
-        Case("a tenth of the pixels", Situation(), _sparse),
+        Case("a tenth of the pixels", replace(Situation(), first_field_told=False), _sparse),
         Case("every datum at its own time", Situation(frames=400), _scattered),
         Case("frames missing", Situation(), _gaps),
         Case("unknown point-spread function", replace(Situation(), blur_apart=False), _blurred),

@@ -22,6 +22,7 @@ from tests.pinn.scenes import circle
         (Situation(edges_seen=False, enters=True), "pinn", "network alone"),
         (Situation(enters=True), "solver", "solved exactly"),
         (Situation(blur_apart=False), "none", "measure it"),
+        (Situation(first_field_told=False), "none", "a prior decides"),
         (Situation(law="none"), "none", "no equation is known"),
         (Situation(frames=2), "none", "2 frames"),
         (Situation(intensities=False), "none", "segmentation"),
