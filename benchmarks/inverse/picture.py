@@ -15,21 +15,23 @@ from matplotlib.ticker import NullFormatter
 RESULTS = Path(__file__).parent.parent / "results"
 # Our arms are one hue, peers another; the solver's single point is the end of a fit.
 COLOURS = {"solver": "#0b6e75", "pinn": "#14407a", "deepxde": "#b4571a"}
-NAMES = {"solver": "mfal: solver", "pinn": "mfal: network, polished", "deepxde": "DeepXDE"}
+NAMES = {"solver": "mfal: solver", "pinn": "mfal: network, polished (Burgers: not)", "deepxde": "DeepXDE"}
 
 
 def draw(path: Path) -> None:
     """Write the picture."""
     here = json.loads((RESULTS / "inverse.json").read_text(encoding="utf-8"))
     lent = json.loads((RESULTS / "inverse_h100.json").read_text(encoding="utf-8"))
-    figure, panels = plt.subplots(1, 4, figsize=(13, 3.4), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, 5, figsize=(15, 3.4), sharey=True, layout="constrained")
     for panel, name, title in zip(panels, ("morphology", "separation"), ("Allen-Cahn", "Cahn-Hilliard"), strict=False):
         courses = {"solver": here[f"{name}_course_solver"], "deepxde": lent["one_core"][f"{name}_course_deepxde"]}
-        courses |= {"pinn": lent["one_core"][f"{name}_course_pinn"]}
+        courses |= {"pinn": here[f"{name}_course_pinn"]}
         _panel(panel, f"{title}, one core", courses)
     _panel(panels[2], "20 grains, one core", {a: here[f"plate_course_{a}"] for a in ("solver", "deepxde")})
+    burgers = {"pinn": here["burgers_course_1pct_ours"], "deepxde": here["burgers_course_1pct_deepxde"]}
+    _panel(panels[3], "Burgers, one core", burgers)
     on_gpu = {"pinn": lent["morphology_course_pinn"], "deepxde": [lent["morphology_course_deepxde_120s"]]}
-    _panel(panels[3], "Allen-Cahn, one H100", on_gpu)
+    _panel(panels[4], "Allen-Cahn, one H100", on_gpu)
     panels[0].set_ylabel("largest error of a rate; rms of ratios")
     handles = [Line2D([], [], color=COLOURS[arm], marker="o", label=name) for arm, name in NAMES.items()]
     figure.legend(handles=handles, ncols=4, frameon=False, loc="outside lower center")
