@@ -62,7 +62,7 @@ def fit(samples: Samples, seed: int, plan: Plan, cap_s: float, trajectory: Traje
         trajectory.add(_estimates(unknowns))
         return trajectory.elapsed() < cap_s
 
-    continued(data, [velocity.residual], box, start, plan, key, note)
+    continued(data, [velocity.residual], box, start, len(STARTS), plan, key, note)
     return trajectory
 
 

@@ -1,4 +1,4 @@
-"""The movies in DeepXDE's words, with the features and the size of our network, and our start values."""
+"""The movies in DeepXDE's words, with our features and start values, and the size of our network for many points."""
 
 from typing import Any
 

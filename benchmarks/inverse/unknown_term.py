@@ -162,7 +162,7 @@ def by_network(frames: np.ndarray, seed: int) -> tuple[float, np.ndarray]:
     data = term(scene.misfit, jnp.column_stack([*(axis.ravel() for axis in points), frames.ravel()]), 0.5 / NOISE)
     box = Box(jnp.zeros(3), jnp.array([1.0, PIXELS, PIXELS]))
     start = jnp.concatenate([jnp.asarray(regressed(frames)), weights])
-    found, _ = continued(data, (scene.equation,), box, start, PLAN, train, lambda _: True)
+    found, _ = continued(data, (scene.equation,), box, start, start.size - weights.size, PLAN, train, lambda _: True)
     return float(jnp.exp(found[0])), np.asarray(found[1 : DEGREE + 2])
 
 

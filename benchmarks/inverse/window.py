@@ -113,7 +113,7 @@ def by_network(series: ImageSeries, seed: int) -> Arm:
     samples = jnp.column_stack([*(axis.ravel() for axis in points), problem.measured.ravel()])
     data, start = term(scene.misfit, samples, 0.5 / NOISE), jnp.concatenate([problem.vector(problem.start), weights])
     box = Box(jnp.asarray(low), jnp.asarray(high))
-    found, _ = continued(data, scene.equations(), box, start, PLAN, train, lambda _: True)
+    found, _ = continued(data, scene.equations(), box, start, problem.free_rates, PLAN, train, lambda _: True)
     return Arm("network", _rates(scene.scalars(found)), time.perf_counter() - started)
 
 

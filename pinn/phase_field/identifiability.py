@@ -14,7 +14,7 @@ SYMMETRY = "M -> s M, kappa -> kappa/s, W -> W/s{drive} leaves every image as it
 
 def rate_information(problem: Problem, scalars: np.ndarray) -> np.ndarray:
     """Return the information about the rates with the camera integrated out, in the order of the free scalars."""
-    rates = sum(name in ("log_gradient", "log_well", "drive") for name in problem.free)
+    rates = problem.free_rates
     among, across, rest = scalars[:rates, :rates], scalars[:rates, rates:], scalars[rates:, rates:]
     return among - across @ np.linalg.pinv(rest, hermitian=True) @ across.T
 

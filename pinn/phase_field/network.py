@@ -47,7 +47,7 @@ class Effort:
 # finds them within a tenth where one without was off by two thirds (10 % noise).
 ON_PROCESSOR = Effort((32, 32, 32), 8000, Plan(Schedule(2000, 5e-3, 1024), (0.03, 0.1, 0.1, 0.3, 0.3, 0.3), 9, 5000, 2))
 ON_ACCELERATOR = Effort(
-    (80, 80, 80), 24000, Plan(Schedule(3000, 5e-3, 2048), (0.1, 0.1, 0.3, 0.3, 0.3, 0.3), 10, 16000)
+    (64, 64, 64), 20000, Plan(Schedule(3000, 5e-3, 2048), (0.03, 0.1, 0.1, 0.3, 0.3, 0.3), 10, 12000, 2)
 )
 # Of images with fewer points in space and time, a network of as many weights would only learn the noise.
 FEW_POINTS = 5000
@@ -91,7 +91,7 @@ def network_fit(
     def told(unknowns: Float[Array, " unknowns"]) -> bool:
         return listen(scene.scalars(unknowns))
 
-    unknowns, trace = continued(data, scene.equations(), box, start, effort.plan, train, told, _rates_of(problem))
+    unknowns, trace = continued(data, scene.equations(), box, start, problem.free_rates, effort.plan, train, told)
     return Maximum(scene.conclude(unknowns), trace, bool(np.isfinite(trace[-1])))
 
 
@@ -234,11 +234,6 @@ def _data(problem: Problem, scene: Scene, most: int, key: PRNGKeyArray) -> Term:
     rows = jnp.column_stack([points[known], problem.measured.ravel()[known]])
     weights = jnp.full(known.size, jnp.exp(-problem.start.log_noise))
     return Term(scene.misfit, rows, weights, jnp.zeros(known.size))
-
-
-def _rates_of(problem: Problem) -> int:
-    """Return how many of the free scalars, the first ones, are rates."""
-    return sum(name in ("log_gradient", "log_well", "drive") for name in problem.free)
 
 
 def _rates(unknowns: Unknowns) -> Float[Array, " 2"]:

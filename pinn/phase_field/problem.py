@@ -16,8 +16,9 @@ from physics.phase_field.evolve import evolve, schedule
 from physics.phase_field.grid import Grid
 from physics.phase_field.observe import blurred
 
-# The scalars among the unknowns, in the order of every vector and matrix of them.
-SCALARS = ("log_gradient", "log_well", "drive", "gain", "offset", "blur_variance", "log_noise")
+# The scalars among the unknowns, in the order of every vector and matrix of them: first the equation's.
+RATES = ("log_gradient", "log_well", "drive")
+SCALARS = (*RATES, "gain", "offset", "blur_variance", "log_noise")
 
 
 class Unknowns(eqx.Module):
@@ -101,6 +102,11 @@ class Problem(eqx.Module):
         """Return the order parameter at the times of the frames, by the spectral solver."""
         when = schedule(self.times, self.longest_step)
         return evolve(unknowns.initial, self.equation(unknowns), self.grid, when)
+
+    @property
+    def free_rates(self) -> int:
+        """Return how many of the free scalars, the first ones, are rates."""
+        return sum(name in RATES for name in self.free)
 
     @property
     def window(self) -> tuple[slice, ...]:

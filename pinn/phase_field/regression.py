@@ -12,7 +12,7 @@ import numpy as np
 
 from physics.phase_field.energy import interpolation_slope, well_slope
 from pinn.errors import DataRefusedError
-from pinn.phase_field.problem import Problem
+from pinn.phase_field.problem import RATES, Problem
 from pinn.phase_field.start import ACCURATE_STEP, on_ladder, smoothed
 
 SMOOTHING_PX = 1.5
@@ -35,7 +35,7 @@ def with_regressed_rates(problem: Problem) -> Problem:
     smooth = np.stack([smoothed(frame, SMOOTHING_PX) for frame in np.where(known, phi, np.nan)[whole]])
     rates = _regressed(smooth, np.asarray(problem.times)[whole], "drive" in problem.free)
     noise = float(problem.start.gain) * np.sqrt(np.mean((phi[whole] - smooth)[known[whole]] ** 2))
-    names = ("log_gradient", "log_well", "drive", *(("log_noise",) if problem.noise_free else ()))
+    names = (*RATES, *(("log_noise",) if problem.noise_free else ()))
     numbers = (np.log(rates[0]), np.log(rates[1]), rates[2], np.log(noise))[: len(names)]
     start = eqx.tree_at(
         lambda tree: [getattr(tree, name) for name in names], problem.start, [jnp.asarray(number) for number in numbers]

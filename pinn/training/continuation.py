@@ -54,10 +54,10 @@ def continued(
     equations: Sequence[Callable],
     box: Box,
     start: Float[Array, " unknowns"],
+    rates: int,
     plan: Plan,
     key: PRNGKeyArray,
     listen: Listener,
-    rates: int = 0,
 ) -> tuple[Float[Array, " unknowns"], np.ndarray]:
     """Return the unknowns and the objective of every step.
 
@@ -68,10 +68,10 @@ def continued(
         equations: residuals of the unknowns and a point, of about the same size.
         box: in which the equations hold.
         start: unknowns to begin with.
+        rates: how many of them, the first ones, are numbers of the equation.
         plan: schedule, penalties, steps and points.
         key: of minibatches and points.
         listen: told the unknowns after each round; the last one is that after which it answers False.
-        rates: how many unknowns, the first ones, are numbers of the equation.
     """
     first, *rounds = jax.random.split(key, 1 + len(plan.penalties))
     scale = float(jnp.std(data.rows(start)))

@@ -54,10 +54,10 @@ def _fitted(noise, seed, held=0):
         [residual],
         Box(jnp.zeros(2), jnp.ones(2)),
         jnp.concatenate([jnp.asarray([np.log(0.2)]), weights]),
+        1,
         plan,
         jax.random.key(seed),
         listen,
-        rates=1,
     )
     assert told[:held] == held * [float(np.log(0.2))]
     assert len(told) == 3 and curve.shape == (300 + 3 * 12,)
