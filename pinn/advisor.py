@@ -10,9 +10,6 @@ from pinn.series import FEWEST_FRAMES, ImageSeries
 
 Route = Literal["solver", "field", "pinn", "none"]
 
-# Share of the contrast of all images that the first one has at most where it shows one phase; noise has its part.
-_ONE_PHASE = 0.25
-
 
 @dataclass(frozen=True)
 class Situation:
@@ -77,28 +74,17 @@ _POLYNOMIAL = (
     "`physics.phase_field`, and infer its coefficients through `evolve`; a network beside it was less accurate"
 )
 _ENTERS = (
-    "an interface comes from beyond any margin that could be inferred, and a solver has no first field that holds it; "
-    "fit the network alone, `pinn.phase_field.network.network_fit`, from `with_regressed_rates`: `fit` would begin and "
-    "end with solvers that need such a margin"
+    "an interface comes from beyond any margin that could be inferred, and a solver has no first field that holds it: "
+    'of Allen-Cahn images `fit(..., backend="pinn")` asks the network alone, twice'
 )
 
 
 def situation_of(series: ImageSeries, model: Model) -> Situation:
     """Return what a series and a model say of a problem."""
+    from pinn.phase_field.entering import enters
+
     seen = ~np.isnan(series.frames).reshape(len(series.frames), -1).all(axis=1)
-    open_edge = model.edge == "open"
-    return Situation(
-        frames=int(seen.sum()), edges_seen=not open_edge, enters=open_edge and _enters(series.frames[seen])
-    )
-
-
-def _enters(frames: np.ndarray) -> bool:
-    """Return whether the first image shows one phase only and later ones both."""
-    from pinn.phase_field.start import SMOOTHING_PX, smoothed
-
-    smooth = np.stack([smoothed(frame, SMOOTHING_PX) for frame in frames]) if len(frames) else np.zeros((1, 1))
-    low, high = np.percentile(smooth[0], (1.0, 99.0))
-    return bool(high - low < _ONE_PHASE * np.ptp(np.percentile(smooth, (1.0, 99.0))))
+    return Situation(frames=int(seen.sum()), edges_seen=model.edge != "open", enters=enters(series, model))
 
 
 def _impossible(situation: Situation) -> tuple[str, ...]:

@@ -76,6 +76,7 @@ class Estimate:
         trace: value of the objective at each step of the fit.
         seconds: wall time of the fit, compilation included.
         spectrum: what the data tell of the physical parameters at the fit; None where that was not asked.
+        intervals: what they are, in a sentence, where they are not simply those of the likelihood.
     """
 
     backend: str
@@ -90,6 +91,7 @@ class Estimate:
     trace: np.ndarray
     seconds: float
     spectrum: Spectrum | None = None
+    intervals: str = ""
 
     @property
     def failed(self) -> tuple[str, ...]:

@@ -24,9 +24,7 @@ def draw(path: Path) -> None:
     lent = json.loads((RESULTS / "inverse_h100.json").read_text(encoding="utf-8"))
     figure, panels = plt.subplots(1, 5, figsize=(15, 3.4), sharey=True, layout="constrained")
     for panel, name, title in zip(panels, ("morphology", "separation"), ("Allen-Cahn", "Cahn-Hilliard"), strict=False):
-        courses = {"solver": here[f"{name}_course_solver"], "deepxde": lent["one_core"][f"{name}_course_deepxde"]}
-        courses |= {"pinn": here[f"{name}_course_pinn"]}
-        _panel(panel, f"{title}, one core", courses)
+        _panel(panel, f"{title}, one core", {arm: here[f"{name}_course_{arm}"] for arm in NAMES})
     _panel(panels[2], "20 grains, one core", {a: here[f"plate_course_{a}"] for a in ("solver", "deepxde")})
     burgers = {"pinn": here["burgers_course_1pct_ours"], "deepxde": here["burgers_course_1pct_deepxde"]}
     _panel(panels[3], "Burgers, one core", burgers)

@@ -62,6 +62,7 @@ def cases() -> tuple[Case, ...]:
         Case("frames missing", Situation(), _gaps),
         Case("unknown point-spread function", replace(Situation(), blur_apart=False), _blurred),
         Case("window with unseen surroundings", open_edge, _window),
+        Case("interface from beyond a window", replace(open_edge, enters=True), _entering),
         Case("composition that separates, 1-D", Situation(), _separation),
         Case("volumes", Situation(), _volume),
         Case("segmentation", replace(Situation(), intensities=False), _segmentation),
@@ -132,6 +133,12 @@ def _window(seed: int) -> Task:
     frames = _scene(seed, pixels=2 * _PIXELS)[:, 16 : 16 + _PIXELS, 16 : 16 + _PIXELS]
     series = ImageSeries(_noisy(frames, 0.05, seed), np.linspace(0, 1, _FRAMES))
     return Task(series, AllenCahn("open"), None, (_GRADIENT, _WELL))
+
+
+def _entering(seed: int) -> Task:
+    from benchmarks.inverse.window import CAMERA, GRADIENT, WELL, window
+
+    return Task(window(seed), AllenCahn("open"), None, (GRADIENT, WELL), CAMERA)
 
 
 def _separation(seed: int) -> Task:

@@ -27,6 +27,15 @@ def checks(
         seen: what the camera would see there without noise.
         step_error: as of the function of that name.
     """
+    return (
+        *checks_of_fit(problem, maximum, told, seen),
+        _first_field(problem, told),
+        _step(step_error / told.noise_sd),
+    )
+
+
+def checks_of_fit(problem: Problem, maximum: Maximum, told: Information, seen: np.ndarray) -> tuple[Check, ...]:
+    """Return those of the answers that need no solver; arguments are as of `checks`."""
     unknowns = maximum.unknowns
     return (
         Check("converged", maximum.converged, len(maximum.trace), 0, "the search came to rest at a maximum"),
@@ -34,8 +43,6 @@ def checks(
         _noise(problem, told, float(unknowns.gain), seen),
         _resolved(unknowns),
         _camera(problem, unknowns),
-        _first_field(problem, told),
-        _step(step_error / told.noise_sd),
     )
 
 

@@ -12,9 +12,11 @@ import numpy as np
 from pinn.errors import InferenceError
 from pinn.estimate import Estimate, Spectrum
 from pinn.phase_field.checks import checks, is_resolved, step_error
+from pinn.phase_field.entering import enters, fit_entering
+from pinn.phase_field.found import Found
 from pinn.phase_field.identifiability import ridge, spectrum
-from pinn.phase_field.laplace import Information, information
-from pinn.phase_field.models import Camera, Model, has_scale
+from pinn.phase_field.laplace import information
+from pinn.phase_field.models import AllenCahn, Camera, Model, has_scale
 from pinn.phase_field.pose import pose
 from pinn.phase_field.problem import Maximum, Problem
 from pinn.phase_field.quantities import identified, rates_of, separate
@@ -26,6 +28,10 @@ from pinn.units import si_factors
 BACKENDS = {"solver": "pinn.phase_field.solver", "field": "pinn.phase_field.field", "pinn": "pinn.phase_field.network"}
 
 UNKNOWN_CAMERA = Camera()
+POLISHED = (
+    "Intervals of the network itself would be approximate; these are what the likelihood says where the solver took "
+    "its last steps."
+)
 # Searches with shorter steps, each from where the one before ended.
 REFINEMENTS = 3
 
@@ -41,7 +47,7 @@ def fit(
     """Infer the rates of a phase field from images, with intervals, what they leave open, and checks.
 
     The maximum is searched by the back end; intervals are those of the log-posterior about it, through the solver, for
-    every back end.
+    every back end. Only where an interface comes from beyond the images the network answers alone, with its own.
 
     Args:
         series: intensities at known times.
@@ -59,10 +65,10 @@ def fit(
     if backend not in BACKENDS:
         raise InferenceError(f"{backend=}: give one of {', '.join(BACKENDS)}")
     problem = pose(series, model, camera, initial)
-    searching, counting = jax.random.split(jax.random.key(seed))
-    found = _maximised(problem, backend, searching)
-    told = information(found.problem, found.maximum.unknowns, counting)
-    return _concluded(series, model, found, told, backend, started)
+    key = jax.random.key(seed)
+    alone = backend == "pinn" and isinstance(model, AllenCahn) and enters(series, model)
+    found = fit_entering(problem, key) if alone else _through_solver(problem, backend, key)
+    return _concluded(series, model, found, backend, started)
 
 
 def foretold(
@@ -89,8 +95,17 @@ def foretold(
     return spectrum(problem, start, told.scalars, has_scale(model))
 
 
+def _through_solver(problem: Problem, backend: str, key: jax.Array) -> Found:
+    """Return the maximum of the log-posterior and what the solver says of it."""
+    searching, counting = jax.random.split(key)
+    found = _maximised(problem, backend, searching)
+    told = information(found.problem, found.maximum.unknowns, counting)
+    made = checks(found.problem, found.maximum, told, found.seen, found.step_error)
+    return Found(found.problem, found.maximum, found.seen, told, made, POLISHED if backend == "pinn" else "")
+
+
 @dataclass(frozen=True)
-class _Found:
+class _Searched:
     """A maximum with the problem, which has its time step, what is seen there, and the error of the step."""
 
     problem: Problem
@@ -99,17 +114,17 @@ class _Found:
     step_error: float
 
     @classmethod
-    def of(cls, problem: Problem, maximum: Maximum) -> "_Found":
+    def of(cls, problem: Problem, maximum: Maximum) -> "_Searched":
         seen = np.asarray(problem.predicted(maximum.unknowns))
         return cls(problem, maximum, seen, step_error(problem, maximum.unknowns, seen))
 
 
-def _maximised(problem: Problem, backend: str, key: jax.Array) -> _Found:
+def _maximised(problem: Problem, backend: str, key: jax.Array) -> _Searched:
     """Return the maximum, searched again with shorter steps where the noise is small or the first field rough."""
     maximum = import_module(BACKENDS[backend]).maximise(problem, key)
     wanted = step_for(problem, maximum.unknowns)
     enough = wanted >= problem.longest_step
-    found = _Found.of(problem, maximum) if enough else _polished(problem, maximum, wanted, key)
+    found = _Searched.of(problem, maximum) if enough else _polished(problem, maximum, wanted, key)
     for _ in range(REFINEMENTS):
         shift = found.step_error / float(np.exp(found.maximum.unknowns.log_noise))
         if shift < 1.0:
@@ -120,17 +135,15 @@ def _maximised(problem: Problem, backend: str, key: jax.Array) -> _Found:
     return found
 
 
-def _polished(problem: Problem, maximum: Maximum, step: float, key: jax.Array) -> _Found:
+def _polished(problem: Problem, maximum: Maximum, step: float, key: jax.Array) -> _Searched:
     """Return the maximum with another time step, by the solver."""
     problem = replace(problem, longest_step=step, start=maximum.unknowns)
     polished = import_module(BACKENDS["solver"]).maximise(problem, key)
-    return _Found.of(problem, replace(polished, trace=np.concatenate([maximum.trace, polished.trace])))
+    return _Searched.of(problem, replace(polished, trace=np.concatenate([maximum.trace, polished.trace])))
 
 
-def _concluded(
-    series: ImageSeries, model: Model, found: _Found, told: Information, backend: str, started: float
-) -> Estimate:
-    problem, unknowns = found.problem, found.maximum.unknowns
+def _concluded(series: ImageSeries, model: Model, found: Found, backend: str, started: float) -> Estimate:
+    problem, unknowns, told = found.problem, found.maximum.unknowns, found.told
     rates = rates_of(problem, unknowns, told.scalars, series)
     quantities, covariance = identified(rates, series, problem.kind, is_resolved(unknowns))
     apart = separate(rates, series, model) if is_resolved(unknowns) else ()
@@ -145,8 +158,9 @@ def _concluded(
         fitted=found.seen,
         initial=np.asarray(unknowns.initial)[problem.window],
         noise_sd=told.noise_sd,
-        checks=checks(problem, found.maximum, told, found.seen, found.step_error),
+        checks=found.checks,
         trace=found.maximum.trace,
         seconds=time.perf_counter() - started,
         spectrum=spectrum(problem, unknowns, told.scalars, has_scale(model)),
+        intervals=found.intervals,
     )

@@ -183,7 +183,7 @@ class Scene(eqx.Module):
         found = self.scalars(unknowns)
         if not self.problem.initial_free:
             return found
-        points = _points(self.problem)[0]
+        points = points_of(self.problem)[0]
         first_frame = jax.lax.map(lambda point: self.values(unknowns, point)[0], points, batch_size=4096)
         inner = first_frame.reshape(self.problem.measured.shape[1:])
         return eqx.tree_at(lambda tree: tree.initial, found, jnp.pad(inner, self.problem.margins, mode="edge"))
@@ -218,7 +218,7 @@ def _corners(problem: Problem) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return (0.0,) * (1 + len(pixels)), (1.0, *map(float, pixels))
 
 
-def _points(problem: Problem) -> Float[Array, "times pixels axes"]:
+def points_of(problem: Problem) -> Float[Array, "times pixels axes"]:
     """Return time and place of every pixel of every frame."""
     axes = [np.asarray(problem.times), *(np.arange(size) + 0.5 for size in problem.measured.shape[1:])]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
@@ -227,7 +227,7 @@ def _points(problem: Problem) -> Float[Array, "times pixels axes"]:
 
 def _data(problem: Problem, scene: Scene, most: int, key: PRNGKeyArray) -> Term:
     """Return measured pixels, all or so many drawn at random, weighted by the start's noise."""
-    points = _points(problem).reshape(-1, problem.measured.ndim)
+    points = points_of(problem).reshape(-1, problem.measured.ndim)
     known = np.flatnonzero(np.asarray(problem.known))
     if known.size > most:
         known = np.asarray(jax.random.permutation(key, jnp.asarray(known))[:most])

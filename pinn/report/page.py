@@ -89,7 +89,7 @@ def _content(inference: Inference) -> dict[str, Any]:
         "quantities": rows((*estimate.identified, *estimate.separate)),
         "ridge": estimate.ridge,
         "hoped": "" if inference.foretold is None else hoped(inference.foretold),
-        "approximate": estimate.backend == "pinn",
+        "intervals": estimate.intervals,
         "checks": estimate.checks,
         "log": _log(inference),
     }

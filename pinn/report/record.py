@@ -88,6 +88,7 @@ def _record(inference: Inference, fields: str) -> dict[str, Any]:
         "ridge": estimate.ridge,
         "spectrum": _spectrum(estimate.spectrum),
         "foretold": _spectrum(inference.foretold),
+        "intervals": estimate.intervals,
         "noise_sd": estimate.noise_sd,
         "checks": [_finite(asdict(check)) for check in estimate.checks],
         "advice": inference.advice,
