@@ -34,7 +34,7 @@ class Information:
 
 
 def information(problem: Problem, unknowns: Unknowns, key: PRNGKeyArray) -> Information:
-    """Return the information about the free scalars at unknowns, priors included.
+    """Return the information about the free scalars at unknowns, priors included; none where no number is finite.
 
     Args:
         problem: the data.
@@ -42,6 +42,9 @@ def information(problem: Problem, unknowns: Unknowns, key: PRNGKeyArray) -> Info
         key: of the probes that count how many degrees of freedom the initial field takes.
     """
     matrix, squares, taken = _schur(problem, unknowns, key)
+    if not np.isfinite(matrix).all():  # a search that ran away: there is nothing to be known from there
+        data = float(jnp.sum(problem.known) - len(problem.free))
+        return Information(np.zeros(matrix.shape), float(jnp.exp(unknowns.log_noise)), data)
     freedom = float(jnp.sum(problem.known) - len(problem.free) - taken)
     noise_sd = float(jnp.exp(unknowns.log_noise))
     if not problem.noise_free:

@@ -128,4 +128,4 @@ def _quantity(symbol: str, log: float, sd: float, shift: float, unit: str, sign:
 def _inverse(matrix: np.ndarray) -> np.ndarray:
     """Return the inverse of an information matrix; what nothing is known of has a huge variance, not none."""
     eigenvalues, vectors = np.linalg.eigh(matrix)
-    return (vectors / np.maximum(eigenvalues, 1e-12 * max(eigenvalues.max(), 1e-300))) @ vectors.T
+    return (vectors / np.maximum(eigenvalues, max(1e-12 * eigenvalues.max(), 1e-300))) @ vectors.T
