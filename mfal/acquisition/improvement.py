@@ -55,6 +55,7 @@ def expected_improvement(lead: Float[Array, " n"], deviation: Float[Array, " n"]
     """Return E[max(lead + deviation Z, 0)] of a standard normal Z."""
     uncertain = deviation > 0.0
     ratio = lead / jnp.where(uncertain, deviation, 1.0)
-    value = deviation * (ratio * norm.cdf(ratio) + norm.pdf(ratio))
+    # The lead, not deviation times ratio: a ratio beyond the largest float would make the gain infinite.
+    value = lead * norm.cdf(ratio) + deviation * norm.pdf(ratio)
     # Far below the best the two terms cancel, and rounding can leave less than nothing.
     return jnp.maximum(jnp.where(uncertain, value, lead), 0.0)

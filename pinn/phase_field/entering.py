@@ -68,7 +68,7 @@ def fit_entering(problem: Problem, key: PRNGKeyArray) -> Found:
     told = _information(trained, asked)
     unknowns = trained.scene.conclude(trained.unknowns)
     seen = _seen(trained)
-    maximum = Maximum(unknowns, np.concatenate([trained.trace, again.trace]), trained.moved < AT_REST)
+    maximum = Maximum(unknowns, trained.trace, trained.moved < AT_REST)
     made = checks_of_fit(begun, maximum, told, seen)
     return Found(
         begun, maximum, seen, told, (*made, _same_again(trained, again, told), _held(trained, asked)), INTERVALS

@@ -15,7 +15,7 @@ from beliefs import (
     smooth,
     worth,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -38,6 +38,7 @@ def test_known_values():
 
 @settings(max_examples=50, deadline=None)
 @given(st.floats(-50.0, 50.0), st.floats(0.0, 10.0), st.floats(0.0, 5.0))
+@example(4.0, 2.2250738585072014e-308, 1.0)
 def test_improvement_grows_with_lead_and_spread(lead, deviation, more):
     value = lambda a, b: float(expected_improvement(jnp.array([a]), jnp.array([b]))[0])  # noqa: E731
     assert value(lead, deviation) >= max(lead, 0.0) - 1e-12
