@@ -31,6 +31,7 @@ def test_the_solver_with_measured_edges_is_near(entering):
     np.testing.assert_allclose(found, [100.0, 200 / 9], rtol=0.05)
 
 
+@pytest.mark.slow
 def test_the_network_runs_and_says_rates(monkeypatch, entering):
     plan = Plan(Schedule(20, 5e-3, 64), (0.1,), 2, 64)
     monkeypatch.setattr(entering_fit, "EFFORT", Effort((6, 6), 500, plan))

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_ratio_that_is_built_in_is_never_refused():
     done = subprocess.run(
         [sys.executable, "examples/dichalcogenides.py", "--fast"], cwd=ROOT, capture_output=True, text=True, check=False

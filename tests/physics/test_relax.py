@@ -100,6 +100,7 @@ def test_same_minimum_as_ase_with_a_moving_cell():
         assert abs(ours.steps - steps) <= 0.2 * steps + 5
 
 
+@pytest.mark.slow
 def test_same_minima_as_ase_with_the_published_code(starts, relaxed):
     from chgnet.model.dynamics import CHGNetCalculator
     from chgnet.model.model import CHGNet

@@ -75,6 +75,7 @@ def directory(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_campaign_commits_what_it_expects_and_can_be_replayed(directory):
     events = read_events(directory)
     config, built = recorded_rules(events[0].payload)
@@ -97,6 +98,7 @@ def test_a_campaign_commits_what_it_expects_and_can_be_replayed(directory):
     assert paid <= config.campaign.budget_eur
 
 
+@pytest.mark.slow
 def test_simulated_campaigns_pay_what_is_expected(directory):
     from mfal.whatif.simulate import prepared
 

@@ -194,7 +194,10 @@ WINDOW = {"window": [-0.5, -0.2], "value_of_hit_eur": 2000.0}
 IMPROVEMENT = {"best": "highest", "value_per_unit_eur": 5000.0}
 
 
-@pytest.mark.parametrize("question", [WINDOW, IMPROVEMENT], ids=["window", "improvement"])
+@pytest.mark.parametrize(
+    "question",
+    [pytest.param(WINDOW, id="window"), pytest.param(IMPROVEMENT, id="improvement", marks=pytest.mark.slow)],
+)
 def test_the_other_questions_are_answered_too(tmp_path, question):
     progress = run(synthetic.asking(**question), tmp_path)
     truth = synthetic.truth()[:, 2]

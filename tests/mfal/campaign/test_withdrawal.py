@@ -57,6 +57,7 @@ def test_what_enables_a_paying_measurement_is_worth_waiting_for():
     assert unpaying(policy, now) == [(0, LOW)], "LOW says nothing; of the second one it opens the door"
 
 
+@pytest.mark.slow
 def test_a_live_campaign_takes_queries_back_and_goes_on(tmp_path, monkeypatch):
     """The policy's verdict is forced here: at five decisions with something in flight, nothing of it is wanted."""
     synthetic.register()

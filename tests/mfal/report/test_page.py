@@ -113,7 +113,7 @@ def test_forecasts_leave_out_what_was_measured(learnt):
     assert all(row.gain <= 300.0 * 1.1 for row in rows)
 
 
-@pytest.fixture(scope="module", params=["window", "improvement"])
+@pytest.fixture(scope="module", params=["window", pytest.param("improvement", marks=pytest.mark.slow)])
 def other(request, tmp_path_factory):
     questions = {
         "window": {"window": [-0.5, -0.2], "value_of_hit_eur": 2000.0},

@@ -79,7 +79,7 @@ def test_extending_the_nonlinear_surrogate_equals_conditioning():
     close(grown.own, whole.own, 1e-10)
 
 
-@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("level", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_extending_through_inducing_points_equals_conditioning(level):
     model = dataclasses.replace(surrogate(14), inducing=(jnp.arange(6), None, None))
     observed, value, noise = nested(14, (9, 6, 3))
