@@ -5,8 +5,10 @@ from typing import Literal
 
 import numpy as np
 
-from pinn.phase_field.models import Model
+from pinn.phase_field.models import Camera, Model
 from pinn.series import FEWEST_FRAMES, ImageSeries
+
+SEEN = 2.0  # times that a pixel is seen, at least, where the data are to decide on the first field
 
 Route = Literal["solver", "field", "pinn", "none"]
 
@@ -79,12 +81,19 @@ _ENTERS = (
 )
 
 
-def situation_of(series: ImageSeries, model: Model) -> Situation:
-    """Return what a series and a model say of a problem."""
+def situation_of(series: ImageSeries, model: Model, camera: Camera, initial: np.ndarray | None = None) -> Situation:
+    """Return what is known of a problem from what `fit` is given."""
     from pinn.phase_field.entering import enters
 
-    seen = ~np.isnan(series.frames).reshape(len(series.frames), -1).all(axis=1)
-    return Situation(frames=int(seen.sum()), edges_seen=model.edge != "open", enters=enters(series, model))
+    seen = ~np.isnan(series.frames).reshape(len(series.frames), -1)
+    known = initial is not None
+    return Situation(
+        frames=int(seen.any(axis=1).sum()),
+        edges_seen=model.edge != "open",
+        enters=enters(series, model),
+        blur_apart=known or camera.blur_px is not None,
+        first_field_told=known or bool(seen.sum() >= SEEN * seen.shape[1]),
+    )
 
 
 def _impossible(situation: Situation) -> tuple[str, ...]:

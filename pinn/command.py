@@ -10,6 +10,7 @@ from pinn.errors import DataRefusedError, InferenceError, refuse_file
 if TYPE_CHECKING:
     import numpy as np
 
+    from pinn.advisor import Situation
     from pinn.images.reading import Told
     from pinn.phase_field.models import Camera, Model
     from pinn.report.record import Inference
@@ -119,21 +120,26 @@ def _fitted(
 ) -> "Inference":
     from dataclasses import replace
 
+    from pinn.advisor import situation_of
     from pinn.phase_field.fit import fit
     from pinn.phase_field.plausibility import plausible
     from pinn.report.record import Inference
 
     estimate = fit(series, model, camera, initial=initial, backend=options.backend)
     estimate = replace(estimate, checks=(*estimate.checks, *plausible(series, model, estimate)))
-    return Inference(options.images, series, model, estimate, _advice(series, model, options.backend))
+    advice = _advice(options.backend, situation_of(series, model, camera, initial))
+    return Inference(options.images, series, model, estimate, advice)
 
 
-def _advice(series: "ImageSeries", model: "Model", backend: str) -> str:
-    """Return which back end would have been better, empty where this one was advised."""
-    from pinn.advisor import advise, situation_of
+def _advice(backend: str, situation: "Situation") -> str:
+    """Return which back end would have been better, or that none is good; empty where this one was advised."""
+    from pinn.advisor import advise
 
-    advice = advise(situation_of(series, model))
-    return "" if advice.backend == backend else f"{advice.backend} rather than {backend}: {'; '.join(advice.reasons)}"
+    advice = advise(situation)
+    if advice.backend == backend:
+        return ""
+    better = "none can be trusted" if advice.backend == "none" else f"{advice.backend} rather than {backend}"
+    return f"{better}: {'; '.join(advice.reasons)}"
 
 
 def _write(inference: "Inference", folder: Path) -> None:

@@ -123,7 +123,7 @@ def _cards(inference: Inference) -> list[Card]:
     contrast = np.ptp(np.nanpercentile(inference.series.frames, (5, 95)))
     cards.append(Card(f"{100 * estimate.noise_sd / contrast:.2g} %", "noise of a pixel, of the contrast"))
     if inference.advice:
-        cards.append(Card("another back end", inference.advice, "warn"))
+        cards.append(Card("advice", inference.advice, "warn"))
     return cards
 
 

@@ -44,5 +44,5 @@ def test_the_network_runs_and_says_rates(monkeypatch, entering):
 @pytest.mark.slow
 def test_an_advisor_that_sees_the_window_names_the_network():
     series = window.window(0)
-    assert advise(situation_of(series, AllenCahn("open"))).backend == "pinn"
+    assert advise(situation_of(series, AllenCahn("open"), window.CAMERA)).backend == "pinn"
     assert np.ptp(np.percentile(series.frames[0], (2, 98))) < 0.2 < np.ptp(np.percentile(series.frames[-4], (2, 98)))
