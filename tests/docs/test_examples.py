@@ -1,4 +1,4 @@
-"""The example of the README really runs, with CHGNet and GPAW, in its short form and with fewer compounds."""
+"""Every campaign file loads; the example of the README really runs (slow), with CHGNet and GPAW and fewer compounds."""
 
 import re
 import subprocess
@@ -50,6 +50,7 @@ def campaign(tmp_path_factory) -> Path:
     return place / "run"
 
 
+@pytest.mark.slow
 def test_every_fidelity_really_answered(campaign):
     observations = [e.payload for e in read_events(campaign) if e.kind == EventKind.OBSERVATION]
     answered = {o["fidelity"] for o in observations if o["failure"] is None}
@@ -58,6 +59,7 @@ def test_every_fidelity_really_answered(campaign):
     assert gpaw["details"]["iterations"] > 1
 
 
+@pytest.mark.slow
 def test_no_query_is_paid_twice_and_the_budget_holds(campaign):
     observations = [e.payload for e in read_events(campaign) if e.kind == EventKind.OBSERVATION]
     keys = [o["key"] for o in observations]
@@ -65,16 +67,19 @@ def test_no_query_is_paid_twice_and_the_budget_holds(campaign):
     assert sum(o["price_eur"] for o in observations) <= 3000.0
 
 
+@pytest.mark.slow
 def test_ledger_verifies_and_every_decision_is_reproduced(campaign):
     said = mfal("verify", campaign, "--replay")
     assert "chain intact; the seal matches" in said
     assert "equal bit for bit" in said
 
 
+@pytest.mark.slow
 def test_status_shows_the_score(campaign):
     assert "of the true best 2" in mfal("status", campaign)
 
 
+@pytest.mark.slow
 def test_page_is_self_contained(campaign):
     page = (campaign / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 3
